@@ -1,0 +1,153 @@
+/* call.h: one call of an Engine operation, from request to result, written once for blocking callers and tasks.
+**
+** A method of the client begins a call, fills in the row of the table (ops.h), path, query and body, and runs it with a
+** function that shapes the result:
+**
+**   static int inspect_done(lua_State *L, struct call *k) { …push results…; return 1; }
+**
+**   static int meth_inspect_network(lua_State *L) {
+**     size_t n;
+**     const char *id = lx_checkid(L, 2, "inspect_network", "network", &n);
+**     struct call *k = call_begin(L, "inspect_network", 3, known, id);   // checks options, pushes the call's box
+**     call_request(L, k, "NetworkInspect");
+**     call_path(L, k, id, n);
+**     call_query(L, k, "verbose", "true", 4);
+**     return call_run(L, k, inspect_done);
+**   }
+**
+** call_run negotiates the API version where that has not happened, sends, waits (blocks or yields), asks again where the
+** version was refused, turns refusals into nil, err, parses the JSON, and calls the finish function. That may make the next
+** request of the same operation (call_request … return call_run: same deadline, same context), so an operation of several
+** requests is a chain of finish functions. The stack stays as it was: 1 is the client, 2… the method's arguments, k->box the call.
+** What must live from one request to the next is in k (step, count, scratch, note), or on the stack above the box up to k->top. */
+
+#ifndef DW_CALL_H
+#define DW_CALL_H
+
+#include <lua.h>
+
+#include "buf.h"
+#include "json.h"
+#include "loop.h"
+#include "lx.h"
+#include "ops.h"
+#include "transport.h"
+
+struct client;
+struct call;
+
+#define CALL_AGAIN (-1) /* not done yet */
+
+/* Pushes the results and answers their number, or the answer of another call_run, call_run_stream, call_pause, call_fail… */
+typedef int (*call_finish)(lua_State *L, struct call *k);
+/* A stream's body as it comes: takes what it understands from the front of `body` (buf_consume). CALL_AGAIN: go on; else the
+** call ends with that many results. With `ended` the body is complete: CALL_AGAIN then goes to the finish function. */
+typedef int (*call_feed)(lua_State *L, struct call *k, struct buf *body, int ended);
+
+enum call_state { CALL_FREE, CALL_BEGUN, CALL_NEGOTIATING, CALL_SENT, CALL_OPEN /* call_run_open */, CALL_PAUSING,
+                  CALL_TAKEN /* a stream owns the box now */ };
+
+struct call {
+  struct client *client;
+  struct transfer *transfer;
+  struct wait *wait;
+  enum call_state state;
+  int inside;              /* a finish or feed function runs: call_run must not start to wait itself */
+  const char *name;        /* of the operation as the caller knows it: "pull_image" */
+  char subject[256];       /* what it is about, for errors; cut if longer */
+  int box;                 /* stack index of this userdata; its uservalue is the client's userdata */
+  int options;             /* stack index of the options table; 0: none */
+  double timeout;          /* seconds, < 0: none */
+  uint64_t deadline;       /* set when the first request is sent */
+  int waiting;             /* wait_begin was called */
+  int negotiations;        /* so many times in this call */
+  int by_get;              /* the ping is repeated as a GET */
+  int opens;               /* the request is call_run_open's */
+  int top;                 /* the stack up to here is kept from one request to the next (the box, or what the operation says) */
+  call_finish finish;
+  call_finish rescue;      /* see call_rescue; NULL: failures are returned as they are */
+  int failed;              /* nil, err of this call was made */
+  call_feed feed;          /* NULL: the body is gathered */
+  /* the request */
+  const struct op *op;
+  struct buf path;         /* with query, without version */
+  const char *rest;        /* of the row's path template: what is not yet written */
+  int has_query, has_body;
+  struct buf body, auth;   /* JSON; the X-Registry-Auth line, wiped at the end */
+  struct buf url;
+  const char *headers[2];
+  int accepted[4];         /* statuses that the operation looks at itself */
+  /* the reply */
+  int status;              /* HTTP */
+  struct json_doc doc;     /* of the whole body; doc.used is 0 where that was empty or no JSON */
+  /* the operation's own, from one request to the next; cleared by call_begin */
+  struct buf scratch;
+  int step;
+  int64_t count;
+  uint32_t node;
+  char note[128];
+};
+
+/* Checks the arguments: a client at index 1 that is open, and at index `options` (0: there is none) an options table as `known`
+** says (lx_checkoptions; `known` ends with LX_COMMON_OPTIONS). Sets the stack's top to max(options, top), takes a call from
+** the pool and pushes its box. subject may be NULL. */
+struct call *call_begin(lua_State *L, const char *name, int options, const struct lx_option *known, const char *subject);
+/* Calls that wait by their nature (pull, wait, logs) have no default timeout. Right behind call_begin. */
+void call_no_default_timeout(lua_State *L, struct call *k);
+void call_add_timeout(struct call *k, double seconds); /* adds to a timeout, if there is one */
+
+/* Starts to fill in a request: the row by its operationId; forgets the former request. */
+void call_request(lua_State *L, struct call *k, const char *operation_id);
+void call_path(lua_State *L, struct call *k, const char *text, size_t length); /* the next {parameter} of the path */
+/* Query parameters, by their names in the row; only behind the last call_path. */
+void call_query(lua_State *L, struct call *k, const char *name, const char *text, size_t length);
+void call_query_integer(lua_State *L, struct call *k, const char *name, lua_Integer value);
+void call_query_boolean(lua_State *L, struct call *k, const char *name, int value);
+void call_query_json(lua_State *L, struct call *k, const char *name); /* the value at the top, as JSON (filters); pops it */
+/* The value at the stack's top is the JSON body (popped). What can't be sent is misuse, at the caller's line. */
+void call_body(lua_State *L, struct call *k);
+/* X-Registry-Auth from the option `auth` of the call (checked here: a table with username and password, or identitytoken, or
+** registrytoken; serveraddress, by default that of `domain`). Without the option: anonymous ({}). */
+void call_auth(lua_State *L, struct call *k, const char *domain, size_t length);
+/* The finish function wants to see this status itself (at most 4). */
+void call_accept(struct call *k, int status);
+
+/* Runs the request; answers the number of results (finish's, or nil, err). Tail calls: return call_run(L, k, done). */
+int call_run(lua_State *L, struct call *k, call_finish finish);
+int call_run_stream(lua_State *L, struct call *k, call_feed feed, call_finish finish);
+int call_pause(lua_State *L, struct call *k, double seconds, call_finish finish); /* sleeps first */
+/* Makes sure that the version is known, without another request where it is. */
+int call_negotiate(lua_State *L, struct call *k, call_finish finish);
+int call_ping(lua_State *L, struct call *k, call_finish finish); /* asks in any case */
+/* Takes the running request out of call_run's hands, once its headers are there and its status is good: finish is then called at
+** once and the transfer goes on (stream.c). */
+int call_run_open(lua_State *L, struct call *k, call_finish finish);
+
+/* Has `rescue` called in place of this call's next failure, whatever it is (a fault, a refusal, a verdict; its nil, err are at the
+** stack's top). It may keep them (return 2), answer something else, or go on with another request; only once, so set it again there
+** if need be. After a deadline (k->wait->verdict is WAIT_TIMEOUT) that needs call_extend: so many seconds more from now. */
+void call_rescue(struct call *k, call_finish rescue);
+void call_extend(lua_State *L, struct call *k, double seconds);
+
+/* nil, err about this call; each answers 2. */
+int call_fail(lua_State *L, struct call *k, enum lx_kind kind, const char *format, ...);
+int call_fail_status(lua_State *L, struct call *k);   /* from HTTP status and the Engine's message */
+int call_fail_fault(lua_State *L, struct call *k);    /* from the transfer's fault */
+int call_fail_verdict(lua_State *L, struct call *k);  /* from the wait's verdict: timeout, cancelled, interrupted */
+/* Pushes the Engine's message of an error reply, trimmed and escaped; "" if it sent none. */
+const char *call_message(lua_State *L, struct call *k);
+/* 0 if the reply's document is of that type; else nil, err kind=protocol and 2. */
+int call_expect(lua_State *L, struct call *k, enum json_type type);
+
+/* Minor of the negotiated version: 41 for "1.41". Known in every finish function. */
+int call_version(const struct call *k);
+/* 0, or nil, err kind=version and 2 where the negotiated version is below 1.{since}: `what` is the option that it lacks. */
+int call_needs(lua_State *L, struct call *k, const char *what, int since);
+
+/* Gives the call back to the pool; call_run does it by itself. */
+void call_release(lua_State *L, struct call *k);
+void call_free(struct call *k); /* of a box that is collected */
+
+void call_open(lua_State *L); /* metatable of boxes */
+
+#endif

@@ -1,0 +1,45 @@
+/* limits.h: every size, depth and count that this library bounds, each with its reason.
+**
+** Whoever hits one is told its name (LIMIT_REPLY, …) in the error, so that a report says at once
+** which line of this file it is about. */
+
+#ifndef DW_LIMITS_H
+#define DW_LIMITS_H
+
+#include <stddef.h>
+
+/* JSON */
+#define LIMIT_JSON_DEPTH 64                     /* nesting; the Engine's own documents stay below 16 */
+#define LIMIT_JSON_NUMBER 128                   /* characters of one number; a double needs 25 */
+
+/* HTTP */
+#define LIMIT_REPLY ((size_t)64 << 20)          /* a whole JSON reply: 40,000 listed containers */
+#define LIMIT_ERROR_BODY ((size_t)64 << 10)     /* an error's body that is kept; the rest is dropped */
+#define LIMIT_ERROR_TEXT 256                    /* bytes of a foreign body that an error message quotes */
+#define LIMIT_HEADERS ((size_t)64 << 10)        /* all header lines of one reply */
+#define LIMIT_REQUEST ((size_t)16 << 20)        /* a request's JSON body; configs and secrets are ≤ 1 MiB */
+#define LIMIT_PATH ((size_t)64 << 10)           /* a request's path and query, filters included */
+#define LIMIT_IDLE_CONNECTIONS 32               /* kept open by one client between requests */
+#define LIMIT_REDIRECTS 5
+
+/* streams */
+#define LIMIT_STREAM_BUFFER ((size_t)256 << 10) /* unread bytes of a stream before the transfer is paused */
+#define LIMIT_JSON_ITEM ((size_t)4 << 20)       /* one JSON value of a progress or event stream */
+#define LIMIT_FRAME ((size_t)16 << 20)          /* payload of one stdio frame; the Engine writes ≤ 64 KiB */
+#define LIMIT_CHUNK ((size_t)64 << 10)          /* bytes that one read() of a log stream returns at most */
+
+/* names */
+#define LIMIT_REFERENCE 4096                    /* an image reference as text; its path is held to 255 */
+#define LIMIT_REFERENCE_PATH 255                /* distribution/reference: NameTotalLengthMax */
+#define LIMIT_CONTAINER_NAME 200                /* of a generated name; keeps host names and paths valid */
+#define LIMIT_ID 255                            /* id or name of a container, image, network, … */
+#define LIMIT_ENDPOINT 1024                     /* text of DOCKER_HOST */
+#define LIMIT_SOCKET_PATH 107                   /* sockaddr_un.sun_path less its NUL */
+
+/* waits, in milliseconds */
+#define LIMIT_BLOCK_TICK 100                    /* a blocking call looks for Ctrl-C this often */
+
+/* tasks */
+#define LIMIT_CANCELLED_WAITS 1000             /* waits that a task may still make while run() ends on an error */
+
+#endif

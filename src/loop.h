@@ -1,0 +1,98 @@
+/* loop.h: the one event loop of a Lua state (libuv), and the one function that blocks or yields.
+**
+** Whoever waits for something has a `struct wait`: the thing waited for calls wait_wake, a deadline or a cancelled
+** context does so too, with another verdict. loop_wait then either yields the task's coroutine (inside a task that our
+** loop started) or runs the loop until the wait is over (anywhere else), driving transfers and timers, never other tasks.
+** Callbacks of libuv and libcurl only set verdicts; Lua runs when they have returned. */
+
+#ifndef DW_LOOP_H
+#define DW_LOOP_H
+
+#include <lua.h>
+#include <stdint.h>
+#include <uv.h>
+
+struct loop;
+struct task;
+struct context;
+
+enum wait_verdict {
+  WAIT_PENDING,
+  WAIT_READY,      /* what was waited for is there */
+  WAIT_TIMEOUT,    /* the deadline passed */
+  WAIT_CANCELLED,  /* the context or the task was cancelled */
+  WAIT_INTERRUPTED /* Ctrl-C: a signal handler of the host (lua.c) has set a debug hook */
+};
+
+#define LOOP_NEVER UINT64_MAX /* a deadline that never comes */
+
+struct wait {
+  struct loop *loop;
+  struct task *task; /* the sleeping task; NULL: nobody, or a blocking call */
+  enum wait_verdict verdict;
+  uv_timer_t timer;  /* the deadline's; active only while waiting */
+  int has_timer;
+  struct context *context; /* NULL: none */
+  struct wait *context_next, **context_link; /* in the context's list */
+  struct wait *next; /* free list, or a task's list of joiners */
+};
+
+/* The Lua state's loop, made at the first use and closed with the state. Raises for want of memory. */
+struct loop *loop_get(lua_State *L);
+uv_loop_t *loop_uv(struct loop *loop);
+/* References keep the loop's memory past lua_close until the last transport is gone. */
+void loop_ref(struct loop *loop);
+void loop_unref(struct loop *loop);
+
+/* Monotonic milliseconds; `seconds` from now as a deadline (negative: LOOP_NEVER). */
+uint64_t loop_now(struct loop *loop);
+uint64_t loop_deadline(struct loop *loop, double seconds);
+
+/* A wait from the loop's pool; NULL: no memory. wait_free ends it and gives it back. */
+struct wait *wait_new(struct loop *loop);
+void wait_free(struct wait *w);
+/* Starts to wait: verdict PENDING, or at once CANCELLED or TIMEOUT where that holds already. The context's own deadline
+** counts too. */
+void wait_begin(struct wait *w, struct context *context, uint64_t deadline);
+void wait_end(struct wait *w); /* lets timer and context go; the verdict stays */
+/* Gives a verdict. READY never replaces another one; the others replace PENDING and READY. */
+void wait_wake(struct wait *w, enum wait_verdict verdict);
+void wait_rearm(struct wait *w); /* READY → PENDING, to wait for the next event */
+
+/* Blocks until w has a verdict; or, in a task, yields and never returns: then k(L, LUA_YIELD, ctx) is called when it has
+** one. Use: while (w->verdict == WAIT_PENDING) loop_wait(L, w, ctx, k); */
+void loop_wait(lua_State *L, struct wait *w, lua_KContext ctx, lua_KFunction k);
+
+void loop_open(lua_State *L);       /* metatables */
+int luaopen_loop(lua_State *L);     /* the table of task.c: run spawn sleep now fd next_timeout step signal */
+
+/* Between loop.c and task.c. */
+int task_may_yield(lua_State *L, struct loop *loop);       /* is L the coroutine of the task that runs now? */
+void task_sleeps(struct loop *loop, struct wait *w);       /* the running task waits for w */
+void task_ready(struct task *t);
+int task_take_cancel(struct loop *loop);                   /* was the running task cancelled? Forgets it. */
+struct tasks *loop_tasks(struct loop *loop);
+struct tasks { /* the scheduler's part of a loop */
+  struct task *ready, **ready_tail;
+  struct task *current;     /* runs now, in current_thread */
+  lua_State *current_thread;
+  size_t live;              /* tasks not yet ended */
+  int running;              /* inside run() or step() */
+  struct signal_watch *signals;
+};
+/* One turn of the loop, blocking for LIMIT_BLOCK_TICK at most; 1 if Ctrl-C was seen. */
+int loop_turn(lua_State *L, struct loop *loop, lua_Hook before);
+lua_Hook loop_hook(lua_State *L); /* the main thread's hook now, for loop_turn */
+
+/* Contexts (context.c). */
+#define CONTEXT_T "docker_watcher.context"
+struct context *context_test(lua_State *L, int idx); /* NULL if the value is none */
+uint64_t context_deadline(const struct context *c);
+int context_cancelled(const struct context *c);
+const char *context_reason(const struct context *c); /* "" where none was given */
+void context_add(struct context *c, struct wait *w);
+void context_remove(struct wait *w);
+int fn_context(lua_State *L); /* docker.context{ timeout=, parent= } */
+void context_open(lua_State *L);
+
+#endif
