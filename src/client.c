@@ -9,6 +9,7 @@
 
 #include "jsonlua.h"
 #include "limits.h"
+#include "ref.h"
 #include "shape.h"
 #include "stream.h"
 
@@ -89,6 +90,7 @@ int fn_connect(lua_State *L) {
   if (length > LIMIT_ENDPOINT) return lx_misuse(L, "connect: host: longer than LIMIT_ENDPOINT allows");
   memcpy(c->host, host, length + 1);
   if (endpoint_parse(&c->endpoint, host, length, o.tls, &reason) != 0) {
+    if (strchr(host, '@')) return lx_misuse(L, "connect: host: %s", reason); /* what stands there may be a password */
     return lx_misuse(L, "connect: host '%s': %s", host, reason);
   }
   if (c->endpoint.kind == ENDPOINT_SSH) {
@@ -277,12 +279,39 @@ static int in_path(const struct op *op, const char *name, size_t length) {
   return 0;
 }
 
+/* A query parameter: text, or an array of texts, which repeats it; any other table is JSON. */
+static void query_parameter(lua_State *L, struct call *k, const char *name) {
+  size_t length;
+  const char *text;
+  lua_Integer i, count = lua_istable(L, -1) ? (lua_Integer)lua_rawlen(L, -1) : 0;
+  for (i = 1; i <= count; i++) {
+    lua_rawgeti(L, -1, i);
+    text = parameter_text(L, k, name, &length);
+    call_query(L, k, name, text, length);
+    lua_pop(L, 1);
+  }
+  if (count) return;
+  text = parameter_text(L, k, name, &length);
+  call_query(L, k, name, text, length);
+}
+
+/* X-Registry-Auth is for the registry that the operation's image (`name`, `remote`) comes from. */
+static void call_auth_parameter(lua_State *L, struct call *k) {
+  static const char *const names[] = {"remote", "name"};
+  const char *text = NULL, *reason;
+  size_t length, i;
+  struct ref r;
+  for (i = 0; i < 2 && !text; i++) text = lx_option_string(L, 3, names[i], &length);
+  if (text && ref_parse(&r, text, length, &reason) == 0) call_auth(L, k, r.domain.text, r.domain.length);
+  else call_auth(L, k, "docker.io", 9);
+}
+
 static void other_parameters(lua_State *L, struct call *k) {
   if (!lua_istable(L, 3)) return;
   lua_pushnil(L);
   while (lua_next(L, 3)) {
-    size_t length, text_length;
-    const char *name, *text;
+    size_t length;
+    const char *name;
     if (lua_type(L, -2) != LUA_TSTRING) lx_misuse(L, "call: %s: parameter names are strings", k->op->id);
     name = lua_tolstring(L, -2, &length);
     if (strcmp(name, "body") == 0 && k->op->body == BODY_JSON) {
@@ -290,8 +319,7 @@ static void other_parameters(lua_State *L, struct call *k) {
       lua_pushvalue(L, -1);
       call_body(L, k);
     } else if (ops_has(k->op->query, name, length)) {
-      text = parameter_text(L, k, name, &text_length);
-      call_query(L, k, name, text, text_length);
+      query_parameter(L, k, name);
     } else if (strcmp(name, "X-Registry-Auth") == 0 && ops_has(k->op->header, name, length)) {
       lx_misuse(L, "call: %s: give the credentials as the option 'auth' of the third argument", k->op->id);
     } else if (!in_path(k->op, name, length)) {
@@ -322,7 +350,7 @@ static int meth_call(lua_State *L) {
     lua_newtable(L);
     call_body(L, k);
   }
-  if (ops_has(op->header, "X-Registry-Auth", 15)) call_auth(L, k, "docker.io", 9);
+  if (ops_has(op->header, "X-Registry-Auth", 15)) call_auth_parameter(L, k);
   if (op->reply == REPLY_TEXT) return call_ping(L, k, ping_done);
   return call_run(L, k, any_done);
 }

@@ -41,7 +41,10 @@ static void check_filter_value(lua_State *L, const char *key) {
 
 /* The Engine's own filters: key = value, {values} or {value=true}, as its documentation has them. */
 static void add_raw_filters(lua_State *L, int filters) {
-  if (lx_option(L, 2, "filters") == LUA_TNIL) return lua_pop(L, 1);
+  if (lx_option(L, 2, "filters") == LUA_TNIL) {
+    lua_pop(L, 1);
+    return;
+  }
   lua_pushnil(L);
   while (lua_next(L, -2)) {
     const char *key;
@@ -73,7 +76,10 @@ static void add_raw_filters(lua_State *L, int filters) {
 
 /* labels = { k = v | true } */
 static void add_labels(lua_State *L, int filters) {
-  if (lx_option(L, 2, "labels") == LUA_TNIL) return lua_pop(L, 1);
+  if (lx_option(L, 2, "labels") == LUA_TNIL) {
+    lua_pop(L, 1);
+    return;
+  }
   lua_pushnil(L);
   while (lua_next(L, -2)) {
     const char *name;
@@ -107,7 +113,10 @@ static void add_status(lua_State *L, int filters) {
   static const char *const words[] = {"created", "restarting", "running", "removing", "paused", "exited", "dead"};
   lua_Integer i, n = 1;
   int list = lx_option(L, 2, "status") == LUA_TTABLE;
-  if (lua_isnil(L, -1)) return lua_pop(L, 1);
+  if (lua_isnil(L, -1)) {
+    lua_pop(L, 1);
+    return;
+  }
   if (list) n = (lua_Integer)lua_rawlen(L, -1);
   for (i = 1; i <= n; i++) {
     size_t w = 0;
@@ -130,7 +139,10 @@ static void add_name(lua_State *L, int filters) {
   luaL_Buffer b;
   const char *name;
   size_t length, i;
-  if (lx_option(L, 2, "name") == LUA_TNIL) return lua_pop(L, 1);
+  if (lx_option(L, 2, "name") == LUA_TNIL) {
+    lua_pop(L, 1);
+    return;
+  }
   name = lx_checkid(L, lua_gettop(L), "list_containers", "option 'name'", &length);
   luaL_buffinit(L, &b);
   luaL_addstring(&b, "^/?");
@@ -289,7 +301,7 @@ static void push_column(struct rows *r, enum column column, uint32_t node) {
     case IMAGE_ID:
     case STATE:
     case STATUS:
-      if (json_is(r->doc, node, JSON_STRING)) push_text(r, node, sames[column]);
+      if (json_is(r->doc, node, JSON_STRING) && r->doc->nodes[node].count > 0) push_text(r, node, sames[column]);
       else lua_pushnil(r->L);
       return;
     case NAME: push_name(r, node); return;

@@ -28,14 +28,24 @@ void container_push_name(lua_State *L, const struct json_doc *doc, uint32_t node
 ** calls paused and stopped containers unhealthy. */
 const char *container_health(const struct json_doc *doc, uint32_t state, struct buf *scratch, size_t *length);
 
-/* container_body.c: builds the body of ContainerCreate from the options at index 2 and pushes it. Misuse raises. */
+/* container_body.c: builds the body of ContainerCreate from the options at index 2, and pushes it. Misuse raises. */
 void container_push_body(lua_State *L);
-/* The label that the options `project`, `stage` and so on make may not be given otherwise: raises if the table at `labels` has it. */
+/* The labels that the options `project`, `stage` and so on make may not be given otherwise: raises if the table at `labels` has one. */
 void container_refuse_labels(lua_State *L, int labels, const char *where);
+
+/* container_parts.c: the options that are tables of their own, or have a little language: restart, healthcheck, mounts, ulimits,
+** devices, cpus. For container_body.c, whose small functions it uses. */
+void container_set_parts(lua_State *L, int body, int host);
+void container_set_net(lua_State *L, int body, int host); /* container_net.c: ports, network, aliases */
+int container_misuse(lua_State *L, const char *option, const char *expected); /* raises "option '…': … expected" */
+/* The table at the top must be a list of strings without NUL; pushes a copy of it. */
+void container_push_strings(lua_State *L, const char *option);
+/* The table at the top must have strings as keys; pushes a userdata, which is an array of them, sorted; answers how many. */
+size_t container_push_keys(lua_State *L, const char *option, const char *expected);
 
 int meth_create_container(lua_State *L); /* container_create.c */
 int meth_inspect_container(lua_State *L); /* container_inspect.c */
-int meth_list_containers(lua_State *L);
+int meth_list_containers(lua_State *L);   /* container_list.c */
 int meth_wait_container(lua_State *L);   /* container_wait.c */
 int meth_wait_healthy(lua_State *L);
 int meth_logs(lua_State *L);             /* container_logs.c */

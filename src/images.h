@@ -8,16 +8,16 @@
 #include "call.h"
 #include "ref.h"
 
-/* Writes the image's name for a path or a query into k->scratch: domain and path, then "@digest" or ":tag" if there is one.
-** With both the digest decides, as for the Engine. */
+/* Writes the image's name for a path or a query into k->scratch: domain and path, then "@digest" or ":tag" if there
+** is one. With both the digest decides, as for the Engine. */
 void image_name(lua_State *L, struct call *k, const struct ref *r);
 void image_repository(lua_State *L, struct call *k, const struct ref *r); /* domain and path only */
 
 /* pull.c */
 int meth_pull_image(lua_State *L);
 
-/* pullerror.c: nil, err from what the Engine or the registry says about a pull that failed; answers 2. `code` is the HTTP
-** status, or the code of an errorDetail inside a 200; 0: none. */
+/* pullerror.c: nil, err from what the Engine or the registry says about a pull that failed; answers 2. `code` is
+** the HTTP status, or the code of an errorDetail inside a 200; 0: none. */
 int pull_fail(lua_State *L, struct call *k, int code, const char *text, size_t length);
 
 #endif

@@ -1,13 +1,13 @@
 /* json.c: see json.h for the contract.
 **
 ** The parser is one loop over the text with two jumps, "a value follows" and "a value has ended", and a small array of
-** the containers that are open, so its stack does not depend on the input. Most bytes of the Engine's documents lie inside
-** strings; those are looked at eight at a time for the four things that matter there: the closing quote, a backslash,
-** a control character, a byte that is not ASCII. UTF-8 is judged only where the last turns up.
+** the containers that are open, so its stack does not depend on the input. Most bytes of the Engine's documents lie
+** inside strings; those are looked at eight at a time for the four things that matter there: the closing quote, a
+** backslash, a control character, a byte that is not ASCII. UTF-8 is judged only where the last turns up.
 **
-** Decisions where RFC 8259 leaves a choice: numbers without fraction and exponent that fit int64_t are integers ("-0" is the
-** integer 0), all others are doubles; what no double can hold ("1e400") is refused, what is too small for one is 0.0.
-** Of members with the same name the last counts. A byte order mark is an unexpected character. */
+** Decisions where RFC 8259 leaves a choice: numbers without fraction and exponent that fit int64_t are integers ("-0"
+** is the integer 0), all others are doubles; what no double can hold ("1e400") is refused, what is too small for one
+** is 0.0. Of members with the same name the last counts. A byte order mark is an unexpected character. */
 
 #include "json.h"
 
@@ -61,8 +61,8 @@ static const byte *stopped(struct stop *stop, const byte *p, const char *reason)
 #define EACH(b) (0x0101010101010101u * (b))
 
 /* The first byte in [p, end) that is a quote, a backslash, a control character or not ASCII; else end. Subtracting
-** borrows from the byte above only where the byte itself matched, so the lowest mark is exact. Flipping bit 1 moves the quote
-** (0x22) next to the control characters and the blank away from them: one comparison finds both. */
+** borrows from the byte above only where the byte itself matched, so the lowest mark is exact. Flipping bit 1 moves the
+** quote (0x22) next to the control characters and the blank away from them: one comparison finds both. */
 static inline const byte *plain_run(const byte *p, const byte *end) {
   while (end - p >= 8) {
     uint64_t x, marks;

@@ -5,8 +5,8 @@
 ** hand in stack slots of its own, found by a cheap hash of their first bytes. Everything it holds is on the Lua stack
 ** or the C stack, so a raised memory error leaves nothing behind.
 **
-** Records: a document is one userdata (header, nodes, text) without a finaliser. Which row belongs to which node is kept
-** by the row's address: the first row in the userdata itself, more of them in a table that is made for the second.
+** Records: a document is one userdata (header, nodes, text) without a finaliser. Which row belongs to which node is
+** kept by the row's address: the first row in the userdata itself, more of them in a table that is made for the second.
 ** An address is only looked up for a table that has the document's metatable, and a new row at an old address
 ** overwrites the entry, so rows that are gone need no cleaning up. */
 
@@ -83,8 +83,8 @@ static inline void push_string(struct decoder *d, uint32_t node) {
   }
 }
 
-/* The collector stays as the user has it. Stopping it here would save a tenth, but Lua has no call that gives it back the debt
-** it had, so each large reply would cost a whole cycle over all of the program's data.
+/* The collector stays as the user has it. Stopping it here would save little, and Lua has no call that gives it back
+** the debt it had, so each large reply would cost a whole cycle over all of the program's data.
 **
 ** Pushes the value of node; answers the node behind it. Recursion is bounded by the parser's LIMIT_JSON_DEPTH. */
 static uint32_t push_value(struct decoder *d, uint32_t node) {
@@ -175,7 +175,7 @@ void jsonlua_pusharray(lua_State *L) {
 
 /* ---- encoding ---- */
 
-/* A step of the path to the value at hand: a field's name (it stays on the Lua stack meanwhile), or an item's position. */
+/* A step of the path to the value at hand: a field's name (it stays on the Lua stack), or an item's position. */
 struct step {
   const char *name; /* NULL: an item */
   size_t length;
@@ -371,7 +371,8 @@ int jsonlua_encode(lua_State *L, int idx, struct buf *out) {
 
 /* ---- records ---- */
 
-/* One block: this, the nodes, the text. Its one user value is the table row's address → node, once there are two rows. */
+/* One block: this, the nodes, the text. Its one user value is the table row's address → node, from the second row on.
+** The text is behind the nodes so that those are aligned. */
 struct document {
   struct json_doc doc;
   const void *row; /* the first row, NULL: none so far */

@@ -35,7 +35,7 @@ int jsonlua_encode(lua_State *L, int idx, struct buf *out);
 void record_document(lua_State *L, const struct json_doc *doc);
 void record_attach(lua_State *L, int meta, uint32_t node);
 
-/* For C code that shapes: pushes a field's string, or nil where it is absent, null or "" (if !empty). */
+/* For C code that shapes: pushes a string node's text; nil where it is absent, null, "" or no string. */
 void jsonlua_pushstring(lua_State *L, const struct json_doc *doc, uint32_t node);
 
 #endif

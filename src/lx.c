@@ -5,6 +5,7 @@
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "limits.h"
@@ -83,7 +84,8 @@ int lx_misuse(lua_State *L, const char *format, ...) {
   lua_pushvfstring(L, format, args);
   va_end(args);
   lua_concat(L, 2);
-  return lua_error(L);
+  lua_error(L);
+  abort(); /* lua_error does not return */
 }
 
 /* ---- near misses ---- */

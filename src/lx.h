@@ -36,7 +36,8 @@ int lx_fail(lua_State *L, enum lx_kind kind, const struct lx_about *about, const
 void lx_pusherror(lua_State *L, enum lx_kind kind, const struct lx_about *about);
 
 /* Raises "bad argument…"-like text at the caller's line. */
-int lx_misuse(lua_State *L, const char *format, ...);
+/* Never returns; the type is for `return lx_misuse(…)`. */
+int lx_misuse(lua_State *L, const char *format, ...) __attribute__((noreturn));
 
 /* Options. */
 enum lx_type {

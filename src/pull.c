@@ -1,16 +1,16 @@
 /* pull.c: client:pull_image(image, tag, { auth=, platform=, on_progress= }) -> { id=, digest=, status= }
 **
-** One image is pulled, never a repository: without tag and digest it is "latest" (the Engine would take every tag there is).
-** With tag and digest the digest decides.
+** One image is pulled, never a repository: without tag and digest it is "latest" (the Engine would take every tag
+** there is). With tag and digest the digest decides.
 **
-** The Engine answers 200 as soon as it begins to talk, and tells the rest as a stream of JSON values, failures too. So a pull
-** has succeeded when no value was an error, the stream ended as HTTP says it should (or, where HTTP can't tell, its last line
-** was there), and the image can be inspected: by the digest that the stream named, so that it is the image of this pull even if
-** somebody moves the tag meanwhile.
+** The Engine answers 200 as soon as it begins to talk, and tells the rest as a stream of JSON values, failures too.
+** So a pull has succeeded when no value was an error, the stream ended as HTTP says it should (or, where HTTP can't
+** tell, its last line was there), and the image can be inspected: by the digest that the stream named, so that it
+** is the image of this pull even if somebody moves the tag meanwhile.
 **
-** on_progress(event) gets { id=, status=, current=, total= } for each value. It runs between two turns of the loop, may cancel the
-** pull's context or close the client, but cannot yield; what it raises ends the pull and is raised again, as it is. Without it no
-** Lua value is made until the end. */
+** on_progress(event) gets { id=, status=, current=, total= } for each value. It runs between two turns of the loop,
+** may cancel the pull's context or close the client, but cannot yield; what it raises ends the pull and is raised
+** again, as it is. Without it no Lua value is made until the end. */
 
 #include <stdio.h>
 #include <string.h>
@@ -215,6 +215,7 @@ static int pull_feed(lua_State *L, struct call *k, struct buf *body, int ended) 
   size_t at = 0, start, end;
   int found;
   if (k->status >= 300) return ended ? refused(L, k, body) : CALL_AGAIN;
+  if (body->length == 0) return CALL_AGAIN; /* data may be NULL; a value that was begun is still in there */
   while ((found = jsonseq_next(&p->seq, body->data + at, body->length - at, &start, &end)) > 0) {
     int n = take_value(L, k, p, body->data + at + start, end - start);
     if (n != CALL_AGAIN) return n;
@@ -225,7 +226,7 @@ static int pull_feed(lua_State *L, struct call *k, struct buf *body, int ended) 
   }
   buf_consume(body, at + start);
   if (!ended) return CALL_AGAIN;
-  found = jsonseq_finish(&p->seq, body->data, body->length, &start, &end);
+  found = body->length ? jsonseq_finish(&p->seq, body->data, body->length, &start, &end) : 0;
   if (found > 0) return take_value(L, k, p, body->data + start, end - start);
   if (found < 0) {
     return call_fail(L, k, KIND_INTERRUPTED, "the connection to %s ended inside a message", k->client->host);
@@ -246,12 +247,14 @@ static void check_reference(lua_State *L, struct ref *r) {
   lua_pushlstring(L, text, length); /* of a table that on_progress may change */
   lua_replace(L, 2);
   text = lua_tostring(L, 2);
-  if (ref_parse(r, text, length, &reason) != 0) {
+  if (ref_parse(r, text, length, &reason) != 0 || (length == 71 && memcmp(text, "sha256:", 7) == 0)) {
     lx_misuse(L, "pull_image: image '%s': a name is wanted, an image's id can't be pulled", text);
   }
   if (!lua_isnil(L, 3)) {
     const char *tag;
-    if (lua_type(L, 3) != LUA_TSTRING) lx_misuse(L, "pull_image: tag: string or nil expected, got %s", luaL_typename(L, 3));
+    if (lua_type(L, 3) != LUA_TSTRING) {
+      lx_misuse(L, "pull_image: tag: string or nil expected, got %s", luaL_typename(L, 3));
+    }
     tag = lua_tolstring(L, 3, &length);
     if (ref_is_digest(tag, length)) {
       if (r->digest.text && !same_part(&r->digest, tag, length)) {
@@ -309,7 +312,7 @@ int meth_pull_image(lua_State *L) {
   call_query(L, k, "fromImage", k->scratch.data, k->scratch.length);
   call_query(L, k, "tag", version->text, version->length);
   platform = lx_option_string(L, k->options, "platform", &length);
-  if (platform && length == 0) lx_misuse(L, "pull_image: option 'platform': \"os/arch\" or \"os/arch/variant\" expected, got \"\"");
+  if (platform && length == 0) lx_misuse(L, "pull_image: option 'platform': \"os/arch\" expected, got \"\"");
   if (platform) call_query(L, k, "platform", platform, length);
   call_auth(L, k, r.domain.text, r.domain.length);
   for (i = 0; i < sizeof looked_at / sizeof *looked_at; i++) call_accept(k, looked_at[i]);

@@ -1,12 +1,13 @@
 /* pullerror.c: what a failed pull is, told from words.
 **
-** The Engine passes on what registries, token servers and the network said, mostly as a 500 with a message, or as an
-** errorDetail inside a 200. A caller wants to know which of these it is: log in (unauthorized), wait (rate_limited,
-** unreachable), correct the reference (not_found), or look at the Engine (engine). Only the text tells.
+** The Engine passes on what registries, token servers and the network said, mostly as a 500 with a message, or as
+** an errorDetail inside a 200. A caller wants to know which of these it is: log in (unauthorized), wait
+** (rate_limited, unreachable), correct the reference (not_found), or look at the Engine (engine). Only the text
+** tells.
 **
-** The phrases below were seen in the answers of Engine 20.10 to registries with htpasswd, with a token server, dead,
-** without TLS, unknown; those of the containerd image store (Engine 29) and of hosted registries are from their sources
-** and from public reports. Every phrase has a blank in it, so that no image's name can look like one.
+** The phrases below were seen in the answers of Engine 20.10 to registries with htpasswd, with a token server,
+** dead, without TLS, unknown; those of the containerd image store (Engine 29) and of hosted registries are from
+** their sources and from public reports. Every phrase has a blank in it, so that no image's name can look like one.
 **
 ** Registries repeat what they were sent, so credentials of the call are struck out before anything else happens. */
 
@@ -25,8 +26,8 @@ struct phrase {
   enum lx_kind kind;
 };
 
-/* The first that is found counts: why nobody was reached comes before what the wish was, since one is quoted in the other
-** ("failed to authorize: … connection refused"). */
+/* The first that is found counts: why nobody was reached comes before what the wish was, since one is quoted in the
+** other ("failed to authorize: … connection refused"). */
 static const struct phrase phrases[] = {
   {"no space left on device", KIND_ENGINE},
   {"dial tcp", KIND_UNREACHABLE},
@@ -77,7 +78,8 @@ static const struct phrase phrases[] = {
   {"does not match the specified platform", KIND_NOT_FOUND},
   {"does not provide the specified platform", KIND_NOT_FOUND},
   {"parsing http 404 ", KIND_NOT_FOUND},
-  {" not found", KIND_NOT_FOUND},
+  {" not found: ", KIND_NOT_FOUND},
+  {": not found", KIND_NOT_FOUND},
 };
 
 static int holds(const char *text, size_t length, const char *phrase) {
@@ -133,8 +135,8 @@ static void push_basic(lua_State *L, int auth, struct secret *secret) {
   lua_concat(L, 3);
   user = lua_tolstring(L, -1, &length);
   user_length = sodium_base64_encoded_len(length, variant);
-  secret->text = sodium_bin2base64(lua_newuserdatauv(L, user_length, 0), user_length, (const unsigned char *)user, length,
-                                   variant);
+  secret->text = sodium_bin2base64(lua_newuserdatauv(L, user_length, 0), user_length, (const unsigned char *)user,
+                                   length, variant);
   secret->length = user_length - 1;
   lua_remove(L, -2);
 }

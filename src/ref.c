@@ -11,6 +11,9 @@
 ** What stands before the first "/" is a domain if it is "localhost", has a "." or ":", or an upper-case letter. Else
 ** there is no domain, which means docker.io, where one-part paths are in library/.
 **
+** A familiar form is for showing, and for comparing with what the Engine shows: of docker.io/my.team/app it is
+** "my.team/app", which would be read as a registry's. Requests use the full name (ref_put_name).
+**
 ** Two differences, both narrower: digests are sha256 or sha512 (Go accepts what is compiled in), and what looks like a
 ** domain must be one: Go takes "my_host.lan/app" for a path without any domain, which no registry can answer. */
 

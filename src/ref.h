@@ -26,7 +26,7 @@ int ref_parse(struct ref *r, const char *text, size_t length, const char **reaso
 
 int ref_put_path(struct buf *b, const struct ref *r);     /* "library/ubuntu" */
 int ref_put_name(struct buf *b, const struct ref *r);     /* "docker.io/library/ubuntu" */
-int ref_put_familiar(struct buf *b, const struct ref *r); /* "ubuntu:22.04", as docker shows it */
+int ref_put_familiar(struct buf *b, const struct ref *r); /* "ubuntu:22.04", as docker shows it; not for requests */
 
 int ref_is_tag(const char *text, size_t length);    /* matches [A-Za-z0-9_][A-Za-z0-9_.-]{0,127} ? */
 int ref_is_digest(const char *text, size_t length); /* sha256 or sha512, lower-case hex of the right length ? */

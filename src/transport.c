@@ -375,6 +375,21 @@ static void set_fixed_options(CURL *easy, struct transfer *x, struct transport *
   }
 }
 
+/* The URL of an endpoint without path: parsed once for each transfer, which spares a tenth of a small request. */
+static CURLU *endpoint_url(const struct transport *t) {
+  const struct endpoint *e = &t->endpoint;
+  const char *format = strchr(e->host, ':') ? "%s://[%s]:%d/" : "%s://%s:%d/";
+  char origin[512];
+  CURLU *url = curl_url();
+  if (e->kind == ENDPOINT_UNIX) snprintf(origin, sizeof origin, "http://docker/");
+  else snprintf(origin, sizeof origin, format, t->tls ? "https" : "http", e->host, e->port);
+  if (url && curl_url_set(url, CURLUPART_URL, origin, 0) != CURLUE_OK) {
+    curl_url_cleanup(url);
+    url = NULL;
+  }
+  return url;
+}
+
 struct transfer *transfer_new(struct transport *t) {
   struct transfer *x;
   if (!t->multi) return NULL;
@@ -393,6 +408,14 @@ struct transfer *transfer_new(struct transport *t) {
   buf_init(&x->url, LIMIT_PATH);
   buf_init(&x->last_url, LIMIT_PATH);
   set_fixed_options(x->easy, x, t);
+  if (t->has_endpoint) {
+    x->parsed_url = endpoint_url(t);
+    if (!x->parsed_url) {
+      transfer_free(x);
+      return NULL;
+    }
+    curl_easy_setopt(x->easy, CURLOPT_CURLU, x->parsed_url);
+  }
   return x;
 }
 
@@ -400,6 +423,7 @@ void transfer_free(struct transfer *x) {
   if (!x) return;
   transfer_abort(x);
   curl_easy_cleanup(x->easy);
+  curl_url_cleanup(x->parsed_url);
   buf_free(&x->head);
   buf_free(&x->body);
   buf_free(&x->url);
@@ -562,26 +586,32 @@ static int set_headers(struct transfer *x, const struct transfer_request *r) {
   return 0;
 }
 
-/* For an endpoint: its scheme, host and prefix before the path. */
-static int set_url(struct transfer *x, const char *url) {
-  struct transport *t = x->transport;
-  const struct endpoint *e = &t->endpoint;
+/* Path and query of a request to the endpoint; its prefix, if it has one, before the path. */
+static int set_endpoint_url(struct transfer *x, const char *text) {
+  const struct endpoint *e = &x->transport->endpoint;
+  const char *query = strchr(text, '?');
   int status = BUF_OK;
   buf_clear(&x->url);
-  if (t->has_endpoint && e->kind == ENDPOINT_UNIX) {
-    status = buf_puts(&x->url, "http://docker");
-  } else if (t->has_endpoint) {
-    const char *format = strchr(e->host, ':') ? "%s://[%s]:%d%s" : "%s://%s:%d%s";
-    char origin[512];
-    snprintf(origin, sizeof origin, format, t->tls ? "https" : "http", e->host, e->port, e->path);
-    status = buf_puts(&x->url, origin);
-  }
-  if (status == BUF_OK) status = buf_append(&x->url, url, strlen(url) + 1);
+  if (e->kind != ENDPOINT_UNIX) status = buf_puts(&x->url, e->path);
+  if (status == BUF_OK) status = buf_append(&x->url, text, query ? (size_t)(query - text) : strlen(text));
+  if (status == BUF_OK) status = buf_putc(&x->url, '\0');
   if (status != BUF_OK) return status;
-  if (x->url.length == x->last_url.length && memcmp(x->url.data, x->last_url.data, x->url.length) == 0) return BUF_OK;
-  if (curl_easy_setopt(x->easy, CURLOPT_URL, x->url.data) != CURLE_OK) return BUF_NO_MEMORY;
+  if (curl_url_set(x->parsed_url, CURLUPART_PATH, x->url.data, 0) != CURLUE_OK ||
+      curl_url_set(x->parsed_url, CURLUPART_QUERY, query ? query + 1 : NULL, 0) != CURLUE_OK) {
+    return BUF_NO_MEMORY;
+  }
+  return BUF_OK;
+}
+
+/* Sets what differs from the handle's last request. */
+static int set_url(struct transfer *x, const char *text) {
+  size_t size = strlen(text) + 1;
+  int status;
+  if (size == x->last_url.length && memcmp(text, x->last_url.data, size) == 0) return BUF_OK;
   buf_clear(&x->last_url);
-  return buf_append(&x->last_url, x->url.data, x->url.length);
+  if (x->parsed_url) status = set_endpoint_url(x, text);
+  else status = curl_easy_setopt(x->easy, CURLOPT_URL, text) == CURLE_OK ? BUF_OK : BUF_NO_MEMORY;
+  return status == BUF_OK ? buf_append(&x->last_url, text, size) : status;
 }
 
 void transfer_start(struct transfer *x, const struct transfer_request *request, struct wait *wait) {

@@ -68,6 +68,7 @@ struct transfer {
   char fault_text[256];       /* libcurl's words */
   /* transport.c's own */
   void *easy;
+  void *parsed_url;           /* endpoint: what path and query are set in; else NULL */
   void *lines;                /* header list of the request under way */
   struct transfer_request request;
   size_t sent;                /* bytes of an unrepeatable body handed to curl */

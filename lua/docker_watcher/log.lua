@@ -90,7 +90,7 @@ function log.new(options)
   return setmetatable({
     write = options.write,
     format = options.format == "json" and as_json or as_text,
-    level = LEVELS[options.level or "info"] or error("log.new: there is no level '" .. tostring(options.level) .. "'", 2),
+    level = LEVELS[options.level or "info"] or error(("log.new: no level '%s'"):format(tostring(options.level)), 2),
     colour = options.colour or false,
     now = options.now or os.time,
   }, meta)

@@ -57,8 +57,9 @@ local function group(self, stages)
 end
 
 ---@param world table  registry, loop, log, parse_reference, stages (the configuration's), poll { every, jitter },
----  emit (function(candidate)), current (function(project, stage) → tag | nil: what runs now); optional: random,
----  wall (os.time), in_flight, new_context (docker.context)
+---  emit (function(candidate)), current (function(project, stage) → tag | nil: what runs now); optional: ready
+---  (function(project, stage): is it known what runs? look_now tells that it has become so), random, wall (os.time),
+---  in_flight
 ---@return docker_watcher.poller
 function poller.new(world)
   local self = setmetatable({
@@ -70,6 +71,7 @@ function poller.new(world)
     jitter = world.poll.jitter,
     emit = world.emit,
     current = world.current,
+    ready = world.ready or function() return true end,
     random = world.random or math.random,
     wall = world.wall or os.time,
     in_flight = world.in_flight or IN_FLIGHT,
@@ -116,6 +118,16 @@ end
 
 -- ── one look ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
+--- The stages of which it is known what runs. For the others no tag is chosen: without the running one a policy could
+-- not see that it goes backwards.
+local function ready_stages(self, repository)
+  local list = {}
+  for _, stage in ipairs(repository.stages) do
+    if self.ready(stage.project, stage.stage) then list[#list + 1] = stage end
+  end
+  return list
+end
+
 --- Asks a stage's tag policy, guarded. Answers the tag and the reason; nil and the reason where there is none.
 local function choose(self, stage, tags)
   local copy = table.move(tags, 1, #tags, 1, {})
@@ -135,7 +147,7 @@ local function ask(self, repository)
   if not tags then return nil, err end
   repository.tags = #tags
   local candidates, digests = {}, {}
-  for _, stage in ipairs(repository.stages) do
+  for _, stage in ipairs(ready_stages(self, repository)) do
     local key = stage.project .. "/" .. stage.stage
     local tag, reason, wrong = choose(self, stage, tags)
     if tag and not digests[tag] then
@@ -213,6 +225,10 @@ function methods:start()
   for i, repository in ipairs(self.order) do
     self.tasks[i] = self.loop.spawn(function()
       local first = true
+      while #ready_stages(self, repository) == 0 do
+        local _, cancelled = repository.latch:wait()
+        if cancelled then return end
+      end
       while true do
         local _, err = look(self, repository)
         if err and err.kind == "cancelled" then return end

@@ -20,8 +20,8 @@ local methods = {}
 local meta = { __index = methods, __name = "docker_watcher.watcher" }
 
 --- Wires everything. Makes no request.
----@param world table  config (config.load's), client (docker.connect's), docker, http, loop, log; optional: random, wall,
----  journal, sha256, on_outcome (function(outcome)), registry (instead of a client of our own)
+---@param world table  config (config.load's), client (docker.connect's), docker, http, loop, log; optional: random,
+---  wall, journal, sha256, on_outcome (function(outcome)), registry (instead of a client of our own)
 ---@return docker_watcher.watcher
 function watcher.new(world)
   local config, loop, log = world.config, world.loop, world.log
@@ -51,13 +51,14 @@ function watcher.new(world)
   for i, stage in ipairs(config.stages) do
     local made = worker.new {
       stage = stage, deployer = self.deployer, loop = loop, log = log, slots = slots, random = world.random,
-      on_outcome = world.on_outcome,
+      on_outcome = world.on_outcome, on_ready = function() self.poller:look_now(stage.image) end,
     }
     self.workers[stage.project .. "/" .. stage.stage], self.order[i] = made, made
   end
   self.poller = poller.new {
     registry = asked, loop = loop, log = log, parse_reference = world.docker.parse_reference, stages = config.stages,
     poll = config.poll, random = world.random, wall = world.wall,
+    ready = function(project, stage) return self.workers[project .. "/" .. stage].ready end,
     current = function(project, stage) return self.deployer:current(project, stage) end,
     emit = function(candidate) self.workers[candidate.project .. "/" .. candidate.stage]:submit(candidate) end,
   }
@@ -91,7 +92,6 @@ function methods:run()
     for i, stage_worker in ipairs(self.order) do
       self.tasks[i] = self.loop.spawn(function() stage_worker:run() end)
     end
-    -- The stages are put in order first, so that tag policies know what runs; a stop meanwhile is seen below.
     self.poller:start()
     while not self.stopping do
       local _, cancelled = self.halt:wait()

@@ -1,8 +1,8 @@
 --- One worker per stage: takes candidates, has them deployed one at a time, tries again where time may heal.
 --
 -- Of several candidates that came meanwhile only the last counts. A failure without a verdict is tried again after
--- FIRST * 2^(n-1) seconds, at most LAST, less up to a half by chance, or when a new candidate comes; a condemned digest is
--- not. Before its first deploy a worker puts its stage in order, however long the Engine is away.
+-- FIRST * 2^(n-1) seconds, at most LAST, less up to a half by chance, or when a new candidate comes; a condemned digest
+-- is not. Before its first deploy a worker puts its stage in order, however long the Engine is away.
 
 local gate = require "docker_watcher.gate"
 
@@ -14,7 +14,8 @@ local FIRST, LAST = 0.5, 300
 local methods = {}
 local meta = { __index = methods, __name = "docker_watcher.worker" }
 
----@param world table  stage, deployer, loop, log, slots (gate.slots: deploys at once); optional: random, on_outcome
+---@param world table  stage, deployer, loop, log, slots (gate.slots: deploys at once); optional: random, on_outcome,
+---  on_ready (function: the stage is in order, and what runs is known)
 ---@return docker_watcher.worker
 function worker.new(world)
   return setmetatable({
@@ -25,6 +26,8 @@ function worker.new(world)
     slots = world.slots,
     random = world.random or math.random,
     on_outcome = world.on_outcome or function() end,
+    on_ready = world.on_ready or function() end,
+    ready = false,    -- is the stage in order, and known what runs?
     latch = gate.latch(world.loop),
     candidate = nil,  -- the next to deploy
     last = nil,       -- the last outcome
@@ -37,6 +40,8 @@ end
 --- Hands in a candidate; the last one handed in counts.
 ---@param candidate docker_watcher.candidate
 function methods:submit(candidate)
+  local waiting = self.candidate
+  if waiting and waiting.tag == candidate.tag and waiting.digest == candidate.digest then return end
   self.candidate = candidate
   self.latch:set()
 end
@@ -59,7 +64,9 @@ local function say(self, outcome)
     cause = outcome.cause, container = outcome.name, ports = outcome.ports, reason = outcome.reason,
     error = outcome.error and tostring(outcome.error),
   }
-  local text = table.concat({ outcome.status, outcome.tag, outcome.digest, fields.error or "", fields.reason or "" }, " ")
+  local text = table.concat({
+    outcome.status, outcome.tag, outcome.digest, fields.error or "", fields.reason or "",
+  }, " ")
   if text == self.said then return end
   self.said = text
   if outcome.status == "deployed" then
@@ -71,8 +78,8 @@ local function say(self, outcome)
   elseif outcome.error and outcome.error.kind == "cancelled" then
     self.log:info("deploy undone: the watcher is being stopped", fields)
   else
-    self.log:error(outcome.verdict and "deploy failed: this digest is not tried again" or "deploy failed: will try again",
-      fields)
+    self.log:error(outcome.verdict and "deploy failed: this digest is not tried again"
+      or "deploy failed: will try again", fields)
   end
 end
 
@@ -81,7 +88,8 @@ local function begin(self)
   while not self.stopping do
     local instances, err = self.deployer:reconcile(self.stage)
     if instances then
-      self.failures = 0
+      self.failures, self.ready = 0, true
+      self.on_ready()
       return true
     end
     self.failures = self.failures + 1
@@ -97,8 +105,7 @@ end
 
 --- Deploys the candidate at hand. Answers seconds to wait for before it is tried again; nil: no more tries.
 local function deploy(self)
-  local candidate = self.candidate
-  local outcome
+  local candidate, outcome
   do
     local turn <close>, cancelled = self.slots:acquire()
     if not turn then

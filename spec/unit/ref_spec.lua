@@ -141,6 +141,11 @@ describe("a reference", function()
     end)
   end
 
+  it("on Docker Hub keeps a familiar form that would be misread", function() -- as distribution/reference does
+    local r = assert(pure.ref_parse("docker.io/my.team/app:1"))
+    assert.same({ "my.team/app:1", "docker.io/my.team/app" }, { r.familiar, r.name })
+    assert.equal("localhost/app", assert(pure.ref_parse("docker.io/localhost/app")).familiar)
+  end)
   it("with a tag and a digest keeps both, in print too", function() -- 17: who uses it decides by the digest
     local r = assert(pure.ref_parse("docker.io/library/app:1@" .. sha256))
     assert.same({ "1", sha256, "app:1@" .. sha256 }, { r.tag, r.digest, r.familiar })

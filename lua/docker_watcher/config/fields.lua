@@ -3,6 +3,7 @@
 -- `fields.new(world)` needs to know which tag and deploy policies there are and how to read an image's name; it
 -- answers the schema of the whole file. Pure.
 
+local duration = require "docker_watcher.duration"
 local secret = require "docker_watcher.secret"
 
 local fields = {}
@@ -102,6 +103,14 @@ local function command(value)
   return kept
 end
 
+--- The Engine counts the time to stop in whole seconds.
+local function whole_seconds(value)
+  local seconds, reason = duration.parse(value)
+  if not seconds then return nil, reason end
+  if seconds > 86400 then return nil, "must be at most a day" end
+  return math.ceil(seconds)
+end
+
 local function network_name(value)
   if type(value) == "string" and value:find "^[%w][%w_.-]+$" then return value end
   return nil, ("'%s' is no name of a network"):format(tostring(value))
@@ -131,7 +140,7 @@ local function container_fields()
     },
     memory = { type = "integer", min = 6 * 1024 * 1024, text = "bytes at most" },
     cpus = { type = "number", min = 0.01, text = "processors at most" },
-    stop_timeout = { type = "duration", text = "how long a container may take to stop" },
+    stop_timeout = { accept = whole_seconds, text = "how long a container may take to stop" },
     init = { type = "boolean", text = "run an init inside that reaps processes" },
     read_only = { type = "boolean", text = "a read-only root file system" },
   }
