@@ -28,8 +28,10 @@ endif
 # Another sanitized build beside the normal one: make BUILD=build/asan SANITIZE="$(ASAN)".
 ASAN := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 
-CORE := $(BUILD)/docker_watcher/core.so
-CORE_C := $(wildcard src/*.c)
+# core.so is the door (src/core.c), native.so the core itself.
+DOOR := $(BUILD)/docker_watcher/core.so
+CORE := $(BUILD)/docker_watcher/native.so
+CORE_C := $(filter-out src/core.c,$(wildcard src/*.c))
 # What only specs load: units of the core with a thin Lua face each (spec/support/NAME.c).
 jsonprobe_C := src/json.c src/jsonlua.c src/buf.c src/ops.c src/lx.c src/ref.c
 pureprobe_C := src/ref.c src/auth.c src/endpoint.c src/frames.c src/jsonseq.c src/json.c src/buf.c
@@ -42,7 +44,7 @@ PYTHONS = $(shell grep -rlE --exclude-dir=corpus '^\#!/usr/bin/python3' spec exa
 .PHONY: all probes install deps demo test lint asan fuzz bench rockspec clean help
 .DELETE_ON_ERROR:
 
-all: $(CORE)
+all: $(CORE) $(DOOR)
 
 help:
 	@echo 'make                        build the C core into $(BUILD)/'
@@ -72,6 +74,10 @@ $(CORE): $(CORE_C:%.c=$(BUILD)/%.o)
 	@mkdir -p $(@D)
 	$(CC) $(SHARED) $(SANITIZE) $(LDFLAGS) $(LIB_DIRS) $^ $(LIBS) -o $@
 
+$(DOOR): $(BUILD)/src/core.o
+	@mkdir -p $(@D)
+	$(CC) $(SHARED) $(SANITIZE) $(LDFLAGS) $^ -ldl -o $@
+
 probes: $(PROBES)
 
 .SECONDEXPANSION:
@@ -79,7 +85,7 @@ $(BUILD)/spec/support/%.so: $(BUILD)/spec/support/%.o $$(addprefix $(BUILD)/,$$(
 	$(CC) $(SHARED) $(SANITIZE) $(LDFLAGS) $(LIB_DIRS) $^ $(LIBS) -o $@
 .SECONDARY:
 
--include $(patsubst %.c,$(BUILD)/%.d,$(CORE_C) $(wildcard spec/support/*probe.c))
+-include $(patsubst %.c,$(BUILD)/%.d,$(CORE_C) src/core.c $(wildcard spec/support/*probe.c))
 
 # --- install -------------------------------------------------------------------------------------------------------
 
@@ -101,7 +107,7 @@ export LAUNCHER
 install: all
 	@mkdir -p '$(lib)/docker_watcher' '$(DESTDIR)$(PREFIX)/bin'
 	@for f in $(LUA_FILES:lua/%=%); do install -D -m 644 "lua/$$f" '$(share)'/"$$f" || exit 1; done
-	@install -m 755 $(CORE) '$(lib)/docker_watcher/core.so'
+	@install -m 755 $(CORE) $(DOOR) '$(lib)/docker_watcher/'
 	@printf '%s\n' "$$LAUNCHER" >'$(DESTDIR)$(PREFIX)/bin/docker-watcher'
 	@chmod 755 '$(DESTDIR)$(PREFIX)/bin/docker-watcher'
 	@echo 'installed in $(DESTDIR)$(PREFIX)'
@@ -130,7 +136,7 @@ lint:
 	@echo '== luacheck'
 	@$(LUACHECK) -q .busted .luacheckrc lua spec $(wildcard examples)
 	@echo '== $(CC) -Werror $(WARNINGS)'
-	@$(CC) -std=gnu11 $(WARNINGS) -Werror -fsyntax-only $(LIB_CFLAGS) -iquote src $(CORE_C) $(SPEC_C)
+	@$(CC) -std=gnu11 $(WARNINGS) -Werror -fsyntax-only $(LIB_CFLAGS) -iquote src src/*.c $(SPEC_C)
 	@echo '== cppcheck'
 	@$(CPPCHECK) --quiet --enable=warning,performance,portability --error-exitcode=1 --inline-suppr \
 	  --std=c11 --suppress=missingIncludeSystem -Isrc src

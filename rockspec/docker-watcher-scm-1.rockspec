@@ -27,7 +27,8 @@ external_dependencies = {
 build = {
   type = "builtin",
   modules = {
-    ["docker_watcher.core"] = {
+    ["docker_watcher.core"] = { sources = { "src/core.c" }, libraries = { "dl" } },
+    ["docker_watcher.native"] = {
       sources = {
         "src/auth.c",
         "src/buf.c",

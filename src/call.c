@@ -304,6 +304,7 @@ void call_request(lua_State *L, struct call *k, const char *operation_id) {
   k->headers[0] = k->headers[1] = NULL;
   memset(k->accepted, 0, sizeof k->accepted);
   k->opens = 0;
+  k->paced = 0;
   k->feed = NULL;
 }
 
@@ -446,7 +447,7 @@ static int send_request(lua_State *L, struct call *k) {
     [VERB_DELETE] = TRANSFER_DELETE
   };
   struct transfer_request request = {
-    .method = methods[k->op->verb], .repeatable = k->op->idempotent, .stream = k->feed != NULL || k->opens,
+    .method = methods[k->op->verb], .repeatable = k->op->idempotent, .stream = k->feed != NULL || k->opens, .paced = k->paced,
     .max_body = LIMIT_REPLY, .max_body_name = "LIMIT_REPLY"
   };
   struct client *c = k->client;

@@ -76,6 +76,7 @@ struct call {
   struct buf body, auth;   /* JSON; the X-Registry-Auth line, wiped at the end */
   struct buf url;
   const char *headers[2];
+  int paced;               /* a stream whose items nobody sees singly (transport.h); set it behind call_request */
   int accepted[4];         /* statuses that the operation looks at itself */
   /* the reply */
   int status;              /* HTTP */

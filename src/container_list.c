@@ -271,10 +271,18 @@ static void push_name(struct rows *r, uint32_t node) {
   for (i = 0; i < count; i++, item = doc->nodes[item].next) {
     const struct json_node *n = &doc->nodes[item];
     const char *text = doc->text + n->offset;
-    if (n->type != JSON_STRING || n->escaped || n->count < 2 || text[0] != '/') continue;
-    if (memchr(text + 1, '/', n->count - 1)) continue;
-    lua_pushlstring(r->L, text + 1, n->count - 1);
-    return;
+    size_t length = n->count;
+    if (n->type != JSON_STRING) continue;
+    if (n->escaped) { /* some encoders write "\/" */
+      jsonlua_pushstring(r->L, doc, item);
+      text = lua_tolstring(r->L, -1, &length);
+    }
+    if (text && length > 1 && text[0] == '/' && !memchr(text + 1, '/', length - 1)) {
+      lua_pushlstring(r->L, text + 1, length - 1);
+      if (n->escaped) lua_remove(r->L, -2);
+      return;
+    }
+    if (n->escaped) lua_pop(r->L, 1);
   }
   lua_pushnil(r->L);
 }

@@ -1,69 +1,35 @@
-/* core.c: the C module, docker_watcher.core. Programs don't require it: docker_watcher.docker, .loop, .http and .error are its faces. */
+/* core.c: docker_watcher.core, which opens the C core proper: native.so, in the folder where this one is.
+**
+** Lua loads C modules with every symbol bound at once, and libcurl brings thirty libraries with it, most of whose functions are
+** never called: binding them was a fifth of the time from the start of a process to its first ping. This module is linked to none
+** of them, and opens native.so with symbols bound when they are first used. */
 
+#define _GNU_SOURCE /* dladdr */
+#include <dlfcn.h>
 #include <lauxlib.h>
 #include <lua.h>
+#include <string.h>
 
-#include "call.h"
-#include "client.h"
-#include "http.h"
-#include "jsonlua.h"
-#include "loop.h"
-#include "lx.h"
-#include "names.h"
-#include "opslua.h"
-#include "stream.h"
-
-/* docker.array(t) -> t: an empty table that is sent as [], not {} */
-static int fn_array(lua_State *L) {
-  if (lua_isnoneornil(L, 1)) {
-    lua_settop(L, 0);
-    lua_newtable(L);
-  }
-  luaL_checktype(L, 1, LUA_TTABLE);
-  lua_settop(L, 1);
-  jsonlua_pusharray(L);
-  lua_setmetatable(L, 1);
-  return 1;
-}
-
-static int fn_operations(lua_State *L) {
-  return ops_push_table(L);
-}
-
-/* What a kind of error is called: { not_found = true, … } */
-static void push_kinds(lua_State *L) {
-  int kind;
-  lua_createtable(L, 0, KIND_COUNT);
-  for (kind = 0; kind < KIND_COUNT; kind++) {
-    lua_pushboolean(L, 1);
-    lua_setfield(L, -2, lx_kind_name((enum lx_kind)kind));
-  }
-}
+#define NATIVE "native.so"
+#define OPEN "luaopen_docker_watcher_native"
 
 int luaopen_docker_watcher_core(lua_State *L);
 
 int luaopen_docker_watcher_core(lua_State *L) {
-  static const luaL_Reg functions[] = {
-    {"connect", fn_connect}, {"context", fn_context}, {"container_name", fn_container_name},
-    {"parse_reference", fn_parse_reference}, {"array", fn_array}, {"operations", fn_operations}, {NULL, NULL}
-  };
-  luaL_checkversion(L);
-  lx_open_errors(L);
-  loop_open(L);
-  context_open(L);
-  call_open(L);
-  stream_open(L);
-  client_open(L);
-  luaL_newlib(L, functions);
-  luaopen_loop(L);
-  lua_setfield(L, -2, "loop");
-  luaopen_http(L);
-  lua_setfield(L, -2, "http");
-  jsonlua_pushnull(L);
-  lua_setfield(L, -2, "null");
-  luaL_getmetatable(L, LX_ERROR_T);
-  lua_setfield(L, -2, "error_metatable");
-  push_kinds(L);
-  lua_setfield(L, -2, "error_kinds");
-  return 1;
+  lua_CFunction open_native;
+  Dl_info self;
+  const char *slash;
+  void *library;
+  if (!dladdr((void *)(size_t)luaopen_docker_watcher_core, &self) || !self.dli_fname) {
+    return luaL_error(L, "docker_watcher: cannot tell where core.so is");
+  }
+  slash = strrchr(self.dli_fname, '/');
+  lua_pushlstring(L, self.dli_fname, slash ? (size_t)(slash - self.dli_fname) + 1 : 0);
+  lua_pushliteral(L, NATIVE);
+  lua_concat(L, 2);
+  library = dlopen(lua_tostring(L, -1), RTLD_LAZY | RTLD_LOCAL); /* never closed: libraries with threads stay */
+  if (!library) return luaL_error(L, "docker_watcher: %s", dlerror());
+  *(void **)&open_native = dlsym(library, OPEN);
+  if (!open_native) return luaL_error(L, "docker_watcher: %s", dlerror());
+  return open_native(L);
 }

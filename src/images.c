@@ -54,13 +54,8 @@ static void set_names(lua_State *L, const struct json_doc *doc, uint32_t list, c
   lua_Integer n = 0;
   lua_createtable(L, (int)count, 0);
   for (i = 0, item = list + 1; i < count; i++, item = doc->nodes[item].next) {
-    const struct json_node *node = &doc->nodes[item];
-    if (node->type == JSON_STRING && node->count >= sizeof none - 1 &&
-        memcmp(doc->text + node->offset, none, sizeof none - 1) == 0) {
-      continue;
-    }
     jsonlua_pushstring(L, doc, item);
-    if (lua_isnil(L, -1)) lua_pop(L, 1);
+    if (lua_isnil(L, -1) || strncmp(lua_tostring(L, -1), none, sizeof none - 1) == 0) lua_pop(L, 1);
     else lua_rawseti(L, -2, ++n);
   }
   lua_setfield(L, -2, field);
@@ -68,7 +63,7 @@ static void set_names(lua_State *L, const struct json_doc *doc, uint32_t list, c
 
 struct port {
   int number;
-  const char *protocol; /* in the document's text */
+  const char *protocol;
   size_t length;
 };
 
@@ -103,9 +98,14 @@ static void set_ports(lua_State *L, const struct json_doc *doc, uint32_t object)
   struct port *ports = lua_newuserdatauv(L, count ? count * sizeof *ports : 1, 0);
   size_t used = 0, p;
   lua_Integer n = 0;
+  lua_createtable(L, (int)count, 0); /* keeps the strings that ports point into */
   for (i = 0, name = object + 1; i < count; i++, name = doc->nodes[name + 1].next) {
-    const struct json_node *node = &doc->nodes[name];
-    if (!node->escaped && parse_port(&ports[used], doc->text + node->offset, node->count)) used++;
+    size_t length;
+    const char *text;
+    jsonlua_pushstring(L, doc, name);
+    text = lua_tolstring(L, -1, &length);
+    if (text && parse_port(&ports[used], text, length)) lua_rawseti(L, -2, (lua_Integer)++used);
+    else lua_pop(L, 1);
   }
   qsort(ports, used, sizeof *ports, compare_ports);
   lua_createtable(L, (int)used, 0);
@@ -118,8 +118,8 @@ static void set_ports(lua_State *L, const struct json_doc *doc, uint32_t object)
     lua_setfield(L, -2, "protocol");
     lua_rawseti(L, -2, ++n);
   }
-  lua_setfield(L, -3, "ports");
-  lua_pop(L, 1);
+  lua_setfield(L, -4, "ports");
+  lua_pop(L, 2);
 }
 
 static int compare_texts(const void *a, const void *b) {

@@ -54,11 +54,12 @@ void loop_unref(struct loop *loop) {
   if (--loop->references == 0) loop_free(loop);
 }
 
-static struct loop *loop_new(void) {
+static struct loop *loop_new(lua_State *L) {
   struct loop *loop = calloc(1, sizeof *loop);
-  if (!loop) return NULL;
-  if (uv_loop_init(&loop->uv) != 0) {
+  int status = loop ? uv_loop_init(&loop->uv) : UV_ENOMEM;
+  if (status != 0) {
     free(loop);
+    luaL_error(L, "cannot make an event loop: %s", uv_strerror(status));
     return NULL;
   }
   uv_timer_init(&loop->uv, &loop->tick);
@@ -86,8 +87,7 @@ struct loop *loop_get(lua_State *L) {
   handle = lua_newuserdatauv(L, sizeof(struct loop *), 0);
   *handle = NULL;
   luaL_setmetatable(L, LOOP_T);
-  *handle = loop = loop_new();
-  if (!loop) luaL_error(L, "out of memory");
+  *handle = loop = loop_new(L);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &key);
   return loop;
 }
@@ -189,20 +189,43 @@ static void on_tick(uv_timer_t *timer) {
   (void)timer; /* its firing ends uv_run's turn, which is all that is wanted */
 }
 
-lua_Hook loop_hook(lua_State *L) {
+static lua_State *get_main(lua_State *L) {
   lua_State *main_thread;
   lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
   main_thread = lua_tothread(L, -1);
   lua_pop(L, 1);
+  return main_thread;
+}
+
+/* A hook like lua.c's that is there already counts as none: Ctrl-C came while a coroutine ran Lua code, which the main thread's
+** hook does not see. One that asks for everything, after each instruction, is not a debugger's, unless debug.sethook was used. */
+lua_Hook loop_hook(lua_State *L) {
+  const int all = LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT;
+  lua_State *main_thread = get_main(L);
+  if (lua_gethookmask(main_thread) == all && lua_gethookcount(main_thread) == 1) {
+    int by_debug = lua_getfield(L, LUA_REGISTRYINDEX, "_HOOKKEY") != LUA_TNIL; /* where ldblib.c keeps its functions */
+    lua_pop(L, 1);
+    if (!by_debug) return NULL;
+  }
   return lua_gethook(main_thread);
 }
 
-int loop_turn(lua_State *L, struct loop *loop, lua_Hook before) {
-  lua_Hook hook;
+void loop_glance(struct loop *loop) {
   if (loop->blocked++ == 0) uv_timer_start(&loop->tick, on_tick, LIMIT_BLOCK_TICK, LIMIT_BLOCK_TICK);
-  uv_run(&loop->uv, UV_RUN_ONCE);
+  uv_run(&loop->uv, UV_RUN_NOWAIT);
   if (--loop->blocked == 0) uv_timer_stop(&loop->tick);
-  hook = loop_hook(L);
+}
+
+int loop_turn(lua_State *L, struct loop *loop, lua_Hook before, int block) {
+  lua_Hook hook;
+  if (block) {
+    if (loop->blocked++ == 0) uv_timer_start(&loop->tick, on_tick, LIMIT_BLOCK_TICK, LIMIT_BLOCK_TICK);
+    uv_run(&loop->uv, UV_RUN_ONCE);
+    if (--loop->blocked == 0) uv_timer_stop(&loop->tick);
+  } else {
+    loop_glance(loop);
+  }
+  hook = lua_gethook(get_main(L));
   return hook && hook != before;
 }
 
@@ -215,7 +238,7 @@ void loop_wait(lua_State *L, struct wait *w, lua_KContext ctx, lua_KFunction k) 
   before = loop_hook(L);
   if (w->loop->blocked++ == 0) uv_timer_start(&w->loop->tick, on_tick, LIMIT_BLOCK_TICK, LIMIT_BLOCK_TICK);
   while (w->verdict == WAIT_PENDING) {
-    if (loop_turn(L, w->loop, before)) wait_wake(w, WAIT_INTERRUPTED);
+    if (loop_turn(L, w->loop, before, 1)) wait_wake(w, WAIT_INTERRUPTED);
   }
   if (--w->loop->blocked == 0) uv_timer_stop(&w->loop->tick);
 }

@@ -428,8 +428,8 @@ static int network_known(lua_State *L, struct call *k) {
 
 /* client:connect_network(network, container, { aliases=, ipv4= }) -> true; kind "conflict" where it is connected
 **
-** The network is looked up first: the Engine believes any name where the container does not run, and fails at its start.
-** (A container that does not run may be connected twice; the last one counts.) */
+** The network is looked up first: the Engine believes any name where the container does not run, and fails at its
+** start. (A container that does not run may be connected twice; the last one counts.) */
 static int meth_connect_network(lua_State *L) {
   static const struct lx_option known[] = {{"aliases", LX_TABLE}, {"ipv4", LX_STRING}, LX_COMMON_OPTIONS};
   struct call *k = begin_change(L, "connect_network", known);

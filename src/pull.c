@@ -308,6 +308,7 @@ int meth_pull_image(lua_State *L) {
   lua_pop(L, 1);
   k->top = lua_gettop(L);
   call_request(L, k, "ImageCreate");
+  k->paced = 1;
   image_repository(L, k, &r);
   call_query(L, k, "fromImage", k->scratch.data, k->scratch.length);
   call_query(L, k, "tag", version->text, version->length);

@@ -6,8 +6,9 @@
 **
 ** Errors: a task's error goes to whoever joins it; if nobody is joining, run() cancels the other tasks, lets them end and
 ** raises it. A cancelled task is told once: the wait it is in, or its next one, gives nil, err with kind "cancelled"; it may
-** then clean up with further calls. While run() ends because of an error, sleep and join are refused as cancelled, and a task
-** that goes on asking LIMIT_CANCELLED_WAITS times gets the error raised, so that a loop that ignores errors ends as well. */
+** then clean up with further calls. While run() ends because of an error, sleep and join are refused as cancelled, also to tasks
+** that are only then spawned, and a task that has asked or was resumed LIMIT_CANCELLED_WAITS times is ended where it stands (its
+** to-be-closed variables are closed), so that a loop that ignores errors ends as well. */
 
 #include <lauxlib.h>
 #include <stdlib.h>
@@ -88,10 +89,22 @@ int task_take_cancel(struct loop *loop) {
   return 1;
 }
 
+/* The wait it is in gets the verdict; or, where that has another one or there is none, its next. */
 static void task_cancel(struct task *t) {
   if (t->state == TASK_DONE || t->state == TASK_FAILED) return;
-  if (t->state == TASK_SLEEPING && t->wait) wait_wake(t->wait, WAIT_CANCELLED);
-  else t->cancelled = 1;
+  if (t->state == TASK_SLEEPING && t->wait) {
+    struct wait *w = t->wait;
+    wait_wake(w, WAIT_CANCELLED);
+    if (w->verdict == WAIT_CANCELLED) return;
+  }
+  t->cancelled = 1;
+}
+
+void task_owe_cancel(struct loop *loop, const struct wait *w) {
+  struct task *t = loop_tasks(loop)->current;
+  if (!t || w->verdict != WAIT_CANCELLED) return;
+  if (w->context && context_cancelled(w->context)) return; /* the next call with it will see */
+  t->cancelled = 1;
 }
 
 /* ---- one task ---- */
@@ -133,6 +146,30 @@ static void end_task(lua_State *L, struct task *t, enum task_state state) {
   forget_task(L, t);
 }
 
+static int push_verdict(lua_State *L, enum wait_verdict verdict, const char *op);
+
+/* The coroutine of t has failed, its error is at the top of co; or, where it yielded, it has to end. What it left open is closed.
+** 1: nobody is joining it; its error is then at the stack's top. */
+static int fail_task(lua_State *L, struct task *t, lua_State *co) {
+  int orphan;
+  if (lua_status(co) == LUA_YIELD) {
+    push_verdict(L, WAIT_CANCELLED, "loop"); /* nil, err */
+    lua_resetthread(co);
+    lua_settop(co, 0);
+    lua_xmove(L, co, 1);
+    lua_pop(L, 1);
+  } else {
+    add_traceback(L, co);
+    lua_resetthread(co); /* leaves the error, or that of a __close */
+  }
+  lua_pushvalue(co, -1); /* one stays, for join */
+  lua_xmove(co, L, 1);
+  orphan = t->joiners == NULL;
+  end_task(L, t, TASK_FAILED);
+  if (!orphan) lua_pop(L, 1);
+  return orphan;
+}
+
 /* Resumes t. 1: it failed and nobody is joining it; its error is then at the stack's top. */
 static int resume_task(lua_State *L, struct task *t) {
   struct tasks *all = loop_tasks(t->loop);
@@ -140,38 +177,27 @@ static int resume_task(lua_State *L, struct task *t) {
   int count, status, orphan = 0;
   t->state = TASK_RUNNING;
   t->wait = NULL;
+  if (t->ending) t->ending++;
   all->current = t;
   all->current_thread = co;
   status = lua_resume(co, L, t->started ? 0 : t->arguments, &count);
   all->current = NULL;
   all->current_thread = NULL;
   t->started = 1;
-  if (status == LUA_YIELD) {
-    if (t->state == TASK_RUNNING) { /* the program's own yield: let the others run */
-      lua_pop(co, count);
-      t->state = TASK_READY;
-      task_ready(t);
-    }
-  } else if (status == LUA_OK) {
+  if (status == LUA_OK) {
     end_task(L, t, TASK_DONE);
-  } else {
-    add_traceback(L, co);
-    lua_xmove(co, L, 1);  /* task, coroutine, error */
-    lua_resetthread(co);  /* closes what it left open */
-    lua_settop(co, 0);
-    lua_pushvalue(L, -1);
-    lua_xmove(L, co, 1);  /* for join */
-    orphan = t->joiners == NULL;
-    end_task(L, t, TASK_FAILED);
-    if (orphan) {
-      lua_insert(L, -3);
-      lua_pop(L, 2);
-      return 1;
-    }
-    lua_pop(L, 1);
+  } else if (status != LUA_YIELD || t->ending > LIMIT_CANCELLED_WAITS) {
+    if (t->wait) t->wait->task = NULL;
+    t->wait = NULL;
+    orphan = fail_task(L, t, co);
+  } else if (t->state == TASK_RUNNING) { /* the program's own yield: let the others run */
+    lua_pop(co, count);
+    t->state = TASK_READY;
+    task_ready(t);
   }
-  lua_pop(L, 2);
-  return 0;
+  lua_remove(L, -2 - orphan);
+  lua_remove(L, -1 - orphan);
+  return orphan;
 }
 
 static int meth_join_k(lua_State *L, int status, lua_KContext ctx);
@@ -187,7 +213,7 @@ static void leave_joiners(struct task *t, struct wait *w) {
   }
 }
 
-/* A wait that a userdata owns: sleep's and join's. */
+/* A wait that a userdata owns: sleep's and join's. Its uservalue is the task that is joined. */
 struct sleep {
   struct wait *wait;
   struct task *joins; /* NULL: it just sleeps */
@@ -206,10 +232,12 @@ static int sleep_gc(lua_State *L) {
 }
 
 static struct sleep *push_sleep(lua_State *L, struct loop *loop, struct task *joins) {
-  struct sleep *s = lua_newuserdatauv(L, sizeof *s, 0);
+  struct sleep *s = lua_newuserdatauv(L, sizeof *s, 1);
   s->wait = NULL;
   s->joins = NULL;
   luaL_setmetatable(L, SLEEP_T);
+  lua_pushvalue(L, 1); /* join: the task lives as long as its list may hold our wait */
+  lua_setiuservalue(L, -2, 1);
   s->wait = wait_new(loop);
   if (!s->wait) luaL_error(L, "out of memory");
   if (joins) {
@@ -234,11 +262,12 @@ static int push_verdict(lua_State *L, enum wait_verdict verdict, const char *op)
 }
 
 /* While a failing run() ends, tasks may still talk to engines, to clean up, but not sleep or join: 1 if so. A task that
-** will not see it gets the error raised. */
+** will not see it is not heard again: the yield ends in fail_task. */
 static int must_end(lua_State *L, struct loop *loop) {
   struct task *t = loop_tasks(loop)->current;
   if (!t || !t->ending) return 0;
   if (t->ending++ > LIMIT_CANCELLED_WAITS) {
+    if (task_may_yield(L, loop)) lua_yield(L, 0);
     push_verdict(L, WAIT_CANCELLED, "loop");
     lua_error(L);
   }
@@ -314,9 +343,9 @@ static int task_gc(lua_State *L) {
 
 /* ---- functions of the module ---- */
 
-/* Makes a task of the function at index 1 and the arguments behind it, and leaves its userdata on the stack. */
-static struct task *new_task(lua_State *L, struct loop *loop) {
-  int arguments = lua_gettop(L) - 1;
+/* Makes a task of a function and so many arguments, which it takes from the stack's top, and leaves its userdata there. */
+static struct task *new_task(lua_State *L, struct loop *loop, int arguments) {
+  struct tasks *all = loop_tasks(loop);
   struct task *t = lua_newuserdatauv(L, sizeof *t, 1);
   lua_State *co;
   memset(t, 0, sizeof *t);
@@ -326,15 +355,16 @@ static struct task *new_task(lua_State *L, struct loop *loop) {
   co = lua_newthread(L);
   lua_setiuservalue(L, -2, 1);
   if (!lua_checkstack(co, arguments + 2)) luaL_error(L, "too many arguments");
-  lua_insert(L, 1);
   lua_rawgetp(L, LUA_REGISTRYINDEX, &tasks_key); /* anchor it, before it is on any list */
-  lua_pushvalue(L, 1);
+  lua_pushvalue(L, -2);
   lua_rawsetp(L, -2, t);
   lua_pop(L, 1);
+  lua_insert(L, -(arguments + 2));
   lua_xmove(L, co, arguments + 1);
   t->arguments = arguments;
   t->state = TASK_READY;
-  loop_tasks(loop)->live++;
+  t->ending = t->cancelled = all->ending;
+  all->live++;
   task_ready(t);
   return t;
 }
@@ -342,18 +372,19 @@ static struct task *new_task(lua_State *L, struct loop *loop) {
 /* loop.spawn(fn, …) -> task: starts at the loop's next turn. */
 static int fn_spawn(lua_State *L) {
   luaL_checktype(L, 1, LUA_TFUNCTION);
-  new_task(L, loop_get(L));
-  lua_settop(L, 1);
+  new_task(L, loop_get(L), lua_gettop(L) - 1);
   return 1;
 }
 
-static void cancel_all(lua_State *L, struct task *but) {
+/* run() ends: every task is told, and those that come. */
+static void cancel_all(lua_State *L, struct loop *loop) {
+  loop_tasks(loop)->ending = 1;
   lua_rawgetp(L, LUA_REGISTRYINDEX, &tasks_key);
   lua_pushnil(L);
   while (lua_next(L, -2)) {
     struct task *t = lua_touserdata(L, -1);
     lua_pop(L, 1);
-    if (t != but && !t->ending) {
+    if (!t->ending) {
       task_cancel(t);
       t->ending = 1;
     }
@@ -366,14 +397,11 @@ static void deliver_signals(lua_State *L, struct loop *loop) {
   struct signal_watch *s;
   for (s = loop_tasks(loop)->signals; s; s = s->next) {
     while (s->pending > 0 && !s->closed) {
-      int top = lua_gettop(L);
       s->pending--;
-      lua_pushcfunction(L, fn_spawn);
       lua_rawgetp(L, LUA_REGISTRYINDEX, s);
       lua_getiuservalue(L, -1, 1);
-      lua_remove(L, -2);
-      lua_call(L, 1, 0);
-      lua_settop(L, top);
+      new_task(L, loop, 0);
+      lua_pop(L, 2);
     }
   }
 }
@@ -393,22 +421,22 @@ static int run_ready(lua_State *L, struct loop *loop) {
 static int run_body(lua_State *L) {
   struct loop *loop = loop_get(L);
   struct tasks *all = loop_tasks(loop);
-  struct task *first = new_task(L, loop); /* index 1 */
+  struct task *first = new_task(L, loop, lua_gettop(L) - 1); /* index 1 */
   lua_Hook before = loop_hook(L);
   int failed = 0, interrupted = 0, i, count;
   lua_State *co;
-  lua_settop(L, 1);
   while (all->live > 0) {
     if (run_ready(L, loop)) {
-      if (!failed) lua_replace(L, 1); /* the first error counts */
-      else lua_pop(L, 1);
-      if (!failed) cancel_all(L, NULL);
+      if (failed) {
+        lua_pop(L, 1);
+      } else { /* the first error counts */
+        lua_replace(L, 1);
+        cancel_all(L, loop);
+      }
       failed = 1;
-    } else if (all->ready) { /* a task that yields by itself: look at events, but don't wait */
-      uv_run(loop_uv(loop), UV_RUN_NOWAIT);
-    } else if (all->live > 0 && loop_turn(L, loop, before) && !interrupted) {
+    } else if (all->live > 0 && loop_turn(L, loop, before, all->ready == NULL) && !interrupted) {
       interrupted = 1;
-      cancel_all(L, NULL);
+      cancel_all(L, loop);
     }
   }
   if (failed) {
@@ -435,10 +463,11 @@ static int fn_run(lua_State *L) {
   luaL_checktype(L, 1, LUA_TFUNCTION);
   if (all->running) return lx_misuse(L, "run: the loop is running already (use spawn)");
   all->running = 1;
+  all->ending = 0;
   lua_pushcfunction(L, run_body);
   lua_insert(L, 1);
   status = lua_pcall(L, lua_gettop(L) - 1, LUA_MULTRET, 0);
-  all->running = 0;
+  all->running = all->ending = 0;
   if (status != LUA_OK) return lua_error(L);
   return lua_gettop(L);
 }
@@ -484,24 +513,19 @@ static int fn_fd(lua_State *L) {
 static int fn_next_timeout(lua_State *L) {
   struct loop *loop = loop_get(L);
   int ms;
-  if (loop_tasks(loop)->ready) {
-    lua_pushnumber(L, 0);
-    return 1;
-  }
-  loop_now(loop);
-  ms = uv_backend_timeout(loop_uv(loop));
-  if (ms < 0) lua_pushnil(L);
+  loop_glance(loop); /* so that the descriptor knows what is new since the last step */
+  ms = loop_tasks(loop)->ready ? 0 : uv_backend_timeout(loop_uv(loop));
+  if (ms < 0 || (ms == 0 && !loop_tasks(loop)->ready && !uv_loop_alive(loop_uv(loop)))) lua_pushnil(L);
   else lua_pushnumber(L, ms / 1000.0);
   return 1;
 }
 
 static int step_body(lua_State *L) {
   struct loop *loop = loop_get(L);
-  int failed = run_ready(L, loop);
-  if (failed) return lua_error(L);
-  uv_run(loop_uv(loop), UV_RUN_NOWAIT);
   if (run_ready(L, loop)) return lua_error(L);
-  uv_run(loop_uv(loop), UV_RUN_NOWAIT); /* registers what the tasks now wait for with the descriptor */
+  loop_glance(loop);
+  if (run_ready(L, loop)) return lua_error(L);
+  loop_glance(loop); /* registers what the tasks now wait for with the descriptor */
   lua_pushinteger(L, (lua_Integer)loop_tasks(loop)->live);
   return 1;
 }
@@ -530,16 +554,15 @@ static void on_signal(uv_signal_t *handle, int number) {
 }
 
 static void free_signal(uv_handle_t *handle) {
-  struct signal_watch *s = handle->data;
-  struct loop *loop = s->loop;
-  free(s);
-  (void)loop;
+  free(handle->data);
 }
 
 static int signal_close(lua_State *L) {
   struct signal_watch **box = luaL_checkudata(L, 1, SIGNAL_T), **link;
   struct signal_watch *s = *box;
   if (!s) return 0;
+  lua_pushnil(L); /* before anything is undone: it may raise */
+  lua_rawsetp(L, LUA_REGISTRYINDEX, s);
   *box = NULL;
   s->closed = 1;
   for (link = &loop_tasks(s->loop)->signals; *link; link = &(*link)->next) {
@@ -548,8 +571,6 @@ static int signal_close(lua_State *L) {
       break;
     }
   }
-  lua_pushnil(L);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, s);
   uv_close((uv_handle_t *)&s->handle, free_signal);
   return 0;
 }
@@ -562,6 +583,7 @@ static int fn_signal(lua_State *L) {
   int number = numbers[luaL_checkoption(L, 1, NULL, names)];
   struct loop *loop = loop_get(L);
   struct signal_watch **box, *s;
+  int status;
   luaL_checktype(L, 2, LUA_TFUNCTION);
   box = lua_newuserdatauv(L, sizeof(struct signal_watch *), 1);
   *box = NULL;
@@ -573,12 +595,17 @@ static int fn_signal(lua_State *L) {
   s->loop = loop;
   s->number = number;
   s->handle.data = s;
-  uv_signal_init(loop_uv(loop), &s->handle);
-  uv_signal_start(&s->handle, on_signal, number);
-  uv_unref((uv_handle_t *)&s->handle);
+  status = uv_signal_init(loop_uv(loop), &s->handle);
+  if (status != 0) {
+    free(s);
+    return luaL_error(L, "signal: %s", uv_strerror(status));
+  }
   s->next = loop_tasks(loop)->signals;
   loop_tasks(loop)->signals = s;
-  *box = s;
+  *box = s; /* from here __gc copes */
+  uv_unref((uv_handle_t *)&s->handle);
+  status = uv_signal_start(&s->handle, on_signal, number);
+  if (status != 0) return luaL_error(L, "signal: %s", uv_strerror(status));
   lua_pushvalue(L, -1);
   lua_rawsetp(L, LUA_REGISTRYINDEX, s); /* a watch lives until it is closed */
   return 1;

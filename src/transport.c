@@ -25,12 +25,16 @@
 
 #define USER_AGENT "docker-watcher"
 #define RECEIVE_BUFFER 32768L /* libcurl's, made anew for each request: from 64 KiB on, freeing it costs a heap consolidation */
+#define PACE_LONGEST 50       /* milliseconds between two reads of a paced stream */
 #define KICKS 16              /* immediate timeouts served in a row before the loop gets its turn */
 #define KEEP_BODY 65536       /* memory that an idle transfer keeps for its next reply */
 
 /* A socket that libcurl uses. */
 struct watch {
   uv_poll_t poll;
+  uv_timer_t rest;  /* paced streams: between two reads */
+  int handles;      /* of these two, not yet closed */
+  struct transfer *paced; /* the paced stream that is read here; NULL: none */
   struct transport *transport;
   curl_socket_t fd;
   int wanted;     /* UV_READABLE | UV_WRITABLE: what libcurl waits for; 0: nothing just now */
@@ -153,21 +157,63 @@ size_t transport_connections(const struct transport *t) {
 static void drive(struct transport *t, curl_socket_t fd, int flags);
 
 static void free_watch(uv_handle_t *handle) {
-  free(handle->data);
+  struct watch *w = handle->data;
+  if (--w->handles == 0) free(w);
+}
+
+static void watch_socket(struct watch *w, int events);
+
+/* Paced streams. The Engine writes each line of progress by itself; a wake-up for each would cost more than all the rest of a
+** pull. So behind a read that brought something we rest, an eighth of the time that the stream has taken so far (at most
+** PACE_LONGEST), and then read again without asking epoll; only when nothing came do we wait for the socket. */
+static void on_rested(uv_timer_t *timer);
+
+static void read_paced(struct watch *w) {
+  struct transfer *x = w->paced;
+  uint64_t before = x->received, rest;
+  drive(w->transport, w->fd, CURL_CSELECT_IN);
+  if (!w->paced || !w->wanted) return; /* it has ended, or is paused */
+  if (x->received == before) {
+    watch_socket(w, w->wanted);
+    return;
+  }
+  rest = (uv_now(loop_uv(w->transport->loop)) - x->started) / 8;
+  if (rest == 0) {
+    watch_socket(w, w->wanted);
+    return;
+  }
+  watch_socket(w, 0);
+  uv_timer_start(&w->rest, on_rested, rest < PACE_LONGEST ? rest : PACE_LONGEST, 0);
+}
+
+static void on_rested(uv_timer_t *timer) {
+  struct watch *w = timer->data;
+  if (w->paced && w->wanted == UV_READABLE) read_paced(w);
+  else watch_socket(w, w->wanted);
 }
 
 static void on_poll(uv_poll_t *poll, int status, int events) {
   struct watch *w = poll->data;
   int flags = 0;
   if (!w->wanted) { /* an idle connection speaks or ends: libcurl will see it when it wants to use it */
-    uv_poll_stop(poll);
-    w->registered = 0;
+    watch_socket(w, 0);
+    return;
+  }
+  if (w->paced && status == 0 && events == UV_READABLE) {
+    read_paced(w);
     return;
   }
   if (status < 0) flags = CURL_CSELECT_ERR;
   if (events & UV_READABLE) flags |= CURL_CSELECT_IN;
   if (events & UV_WRITABLE) flags |= CURL_CSELECT_OUT;
   drive(w->transport, w->fd, flags);
+}
+
+static void watch_socket(struct watch *w, int events) {
+  if (w->registered == events) return;
+  if (events) uv_poll_start(&w->poll, events, on_poll); /* fails for closed descriptors only */
+  else uv_poll_stop(&w->poll);
+  w->registered = events;
 }
 
 static struct watch *find_watch(struct transport *t, curl_socket_t fd) {
@@ -183,7 +229,9 @@ static struct watch *new_watch(struct transport *t, curl_socket_t fd) {
     free(w);
     return NULL;
   }
-  w->poll.data = w;
+  uv_timer_init(loop_uv(t->loop), &w->rest);
+  w->poll.data = w->rest.data = w;
+  w->handles = 2;
   w->transport = t;
   w->fd = fd;
   w->next = t->watches;
@@ -197,20 +245,22 @@ static void end_watch(struct watch *w) {
   *w->link = w->next;
   if (w->next) w->next->link = w->link;
   uv_close((uv_handle_t *)&w->poll, free_watch);
+  uv_close((uv_handle_t *)&w->rest, free_watch);
 }
 
 static int on_socket(CURL *easy, curl_socket_t fd, int what, void *user, void *socket_user) {
   struct transport *t = user;
   struct watch *w = socket_user ? socket_user : find_watch(t, fd);
-  (void)easy;
+  char *private = NULL;
+  struct transfer *x;
   if (what == CURL_POLL_REMOVE) {
     if (!w) return 0;
     w->wanted = 0;
+    w->paced = NULL;
     if (!w->ours) { /* may be closed without a word to us, and its number used again */
       end_watch(w);
     } else if (w->registered & UV_WRITABLE) { /* would fire for ever */
-      uv_poll_stop(&w->poll);
-      w->registered = 0;
+      watch_socket(w, 0);
     }
     return 0;
   }
@@ -218,10 +268,10 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *user, void *s
   if (!w) return -1;
   if (!socket_user) curl_multi_assign(t->multi, fd, w);
   w->wanted = (what & CURL_POLL_IN ? UV_READABLE : 0) | (what & CURL_POLL_OUT ? UV_WRITABLE : 0);
-  if (w->registered != w->wanted) {
-    if (uv_poll_start(&w->poll, w->wanted, on_poll) != 0) return -1;
-    w->registered = w->wanted;
-  }
+  curl_easy_getinfo(easy, CURLINFO_PRIVATE, &private);
+  x = (struct transfer *)(void *)private;
+  w->paced = x->request.paced ? x : NULL;
+  if (!uv_is_active((uv_handle_t *)&w->rest)) watch_socket(w, w->wanted);
   return 0;
 }
 
@@ -304,6 +354,7 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *user) {
   struct transfer *x = user;
   size_t length = size * count;
   int status;
+  x->received += length;
   if (x->engine_error && !x->request.keep_error_body) { /* the beginning will do */
     size_t room = x->body.length < LIMIT_ERROR_BODY ? LIMIT_ERROR_BODY - x->body.length : 0;
     if (buf_append(&x->body, bytes, length < room ? length : room) == BUF_OK) return length;
@@ -508,6 +559,7 @@ static void collect_finished(struct transport *t) {
 static void drive(struct transport *t, curl_socket_t fd, int flags) {
   int running, kicks = 0;
   t->references++; /* a verdict must not take it away under our feet */
+  if (fd == CURL_SOCKET_TIMEOUT) t->kick = 0; /* this is it */
   curl_multi_socket_action(t->multi, fd, flags, &running);
   while (t->kick) {
     t->kick = 0;
@@ -625,6 +677,8 @@ void transfer_start(struct transfer *x, const struct transfer_request *request, 
   x->fault_limit = NULL;
   x->fault_text[0] = '\0';
   x->sent = 0;
+  x->received = 0;
+  x->started = request->paced ? loop_now(t->loop) : 0;
   x->high = LIMIT_STREAM_BUFFER;
   buf_clear(&x->head);
   buf_shrink(&x->body, KEEP_BODY);

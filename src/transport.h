@@ -49,6 +49,7 @@ struct transfer_request {
   size_t body_length;
   int repeatable;             /* may be sent again on a fresh connection when a reused one died under it */
   int stream;                 /* hand out the body as it comes (pause when full) instead of gathering it */
+  int paced;                  /* stream: let bytes gather between two reads (progress; not what someone watches) */
   size_t max_body;            /* gathering: more than this is FAULT_TOO_LARGE (its name: max_body_name) */
   const char *max_body_name;
   int keep_error_body;        /* http: a body with an error status is gathered like any other */
@@ -72,6 +73,7 @@ struct transfer {
   void *lines;                /* header list of the request under way */
   struct transfer_request request;
   size_t sent;                /* bytes of an unrepeatable body handed to curl */
+  uint64_t received, started; /* bytes of the body so far; paced: loop_now at the start */
   size_t high;                /* stream: pause above this many unread bytes */
   struct buf url, last_url;
   int last_method, last_posts; /* what the easy handle is set to… */

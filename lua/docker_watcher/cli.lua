@@ -11,7 +11,7 @@ local tags = require "docker_watcher.tags"
 local cli = {}
 
 local COMMANDS = {
-  require "docker_watcher.cli.run", require "docker_watcher.cli.check", require "docker_watcher.cli.status",
+  (require "docker_watcher.cli.run"), (require "docker_watcher.cli.check"), (require "docker_watcher.cli.status"),
 }
 
 local USAGE, BAD_CONFIG = 2, 78
@@ -66,15 +66,18 @@ local function complete(world)
   return full
 end
 
---- The parser, and the subcommands' by name. Help is an error value here, not an exit.
+--- The parser, and a table whose field `text` is set when help was asked for. Help ends the parsing by an error, since
+-- what the rest of the line lacks does not matter then.
 local function make_parser()
   local parser = argparse("docker-watcher",
     "Watches image registries and deploys new tags as containers on a Docker Engine.")
     :add_help(false):require_command(true):command_target "command"
-  local asked = {}
+  local help = {}
   local function help_flag(of)
-    of:flag("-h --help", "Show this help and exit.")
-      :action(function() error({ asked = asked, help = of:get_help() }, 0) end)
+    of:flag("-h --help", "Show this help and exit."):action(function()
+      help.text = of:get_help()
+      error("help", 0)
+    end)
   end
   help_flag(parser)
   for _, command in ipairs(COMMANDS) do
@@ -86,7 +89,7 @@ Begin with:
   docker-watcher run shop.lua      watch and deploy
   docker-watcher status shop.lua   what runs now?
   docker-watcher run --help        more about one command]]
-  return parser, asked
+  return parser, help
 end
 
 --- Runs the command line; answers the exit status.
@@ -95,13 +98,12 @@ end
 ---@return integer
 function cli.main(argv, world)
   world = complete(world)
-  local parser, asked = make_parser()
+  local parser, help = make_parser()
   local fine, parsed, args = pcall(parser.pparse, parser, argv)
-  if not fine then
-    if type(parsed) == "table" and parsed.asked == asked then
-      world.print(parsed.help)
-      return 0
-    end
+  if help.text then
+    world.print(help.text)
+    return 0
+  elseif not fine then
     error(parsed, 0)
   elseif not parsed then
     world.complain(("docker-watcher: %s\nTry  docker-watcher --help\n"):format(tostring(args)))

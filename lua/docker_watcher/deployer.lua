@@ -174,6 +174,7 @@ local function run_plan(self, job, plan)
       if guilty then condemn(self, job.candidate, tostring(err)) end
       return outcome_of(job, {
         status = "failed", step = step.step, cause = cause, verdict = guilty, undone = clean, error = err,
+        name = job.new.name,
       })
     end
     committed = committed or steps[step.step].commits == true

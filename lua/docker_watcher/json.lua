@@ -42,6 +42,14 @@ function json.array(list) return setmetatable(list, ARRAY) end
 
 local encode
 
+--- A string as JSON, which is UTF-8: foreign bytes show as Latin-1 characters rather than making the text unreadable.
+local function encode_string(text)
+  if not utf8.len(text) then
+    text = text:gsub("[\x80-\xff]", function(c) return utf8.char(c:byte()) end)
+  end
+  return (cjson.encode(text):gsub("\\/", "/"))
+end
+
 local function encode_table(value, depth)
   if depth > 64 then error("json.encode: nested too deeply", 0) end
   local parts = {}
@@ -53,7 +61,7 @@ local function encode_table(value, depth)
   for key in pairs(value) do keys[#keys + 1] = key end
   table.sort(keys, function(a, b) return tostring(a) < tostring(b) end)
   for i, key in ipairs(keys) do
-    parts[i] = cjson.encode(tostring(key)) .. ":" .. encode(value[key], depth + 1)
+    parts[i] = encode_string(tostring(key)) .. ":" .. encode(value[key], depth + 1)
   end
   return "{" .. table.concat(parts, ",") .. "}"
 end
@@ -63,21 +71,17 @@ function encode(value, depth)
   if math.type(value) == "integer" then return ("%d"):format(value) end
   if kind == "table" then
     local meta = getmetatable(value)
-    if meta ~= nil and meta ~= ARRAY then return cjson.encode(tostring(value)) end -- errors, secrets: as they print
+    if meta ~= nil and meta ~= ARRAY then return encode_string(tostring(value)) end -- errors, secrets: as they print
     return encode_table(value, depth)
   elseif kind == "number" then
     if value ~= value or value == math.huge or value == -math.huge then return "null" end
     return ("%.14g"):format(value)
   elseif kind == "string" then
-    -- JSON is UTF-8: foreign bytes show as Latin-1 characters rather than making the line unreadable
-    if not utf8.len(value) then
-      value = value:gsub("[\x80-\xff]", function(c) return utf8.char(c:byte()) end)
-    end
-    return (cjson.encode(value):gsub("\\/", "/"))
+    return encode_string(value)
   elseif kind == "boolean" or value == json.null then
     return cjson.encode(value)
   end
-  return cjson.encode(tostring(value))
+  return encode_string(tostring(value))
 end
 
 ---@param value any

@@ -166,9 +166,9 @@ end
 
 --- Sends GET or HEAD, logs in where asked to, follows redirects.
 local function ask(self, target, op, wanted)
-  local here, tries = assert(url.parse(wanted.url)), 0
-  local refused
+  local here = assert(url.parse(wanted.url))
   for _ = 0, self.limits.redirects do
+    local tries = 0 -- how often this hop has answered 401
     local authorization = self.auth:at_hand(target, here.origin)
     while true do
       local left = wanted.deadline - self.now()
@@ -187,14 +187,8 @@ local function ask(self, target, op, wanted)
         break -- to the next hop, with what is at hand there
       end
       tries = tries + 1
-      if tries > 1 and here.origin == refused then
-        return fail(target, op, "unauthorized", ("it refuses what its token server gave: no access%s"):format(
-          target.credential and (" for '%s'"):format(target.credential.username) or " without credentials"),
-          { status = 401 })
-      end
-      refused = here.origin
-      authorization, err = self.auth:answer(target, here.origin, response.headers["www-authenticate"], authorization, {
-        ctx = wanted.ctx, timeout = left,
+      authorization, err = self.auth:answer(target, here.origin, response.headers["www-authenticate"], {
+        refused = authorization, tries = tries, ctx = wanted.ctx, timeout = left,
       })
       if not authorization then return nil, err end
     end

@@ -52,23 +52,4 @@ function status.collect(client, stages)
   return list
 end
 
---- "8080/tcp → 127.0.0.1:32768", one for each published port.
----@param ports table
----@return string
-function status.ports_text(ports)
-  local parts, seen = {}, {}
-  for port, bindings in pairs(ports or {}) do
-    for _, binding in ipairs(type(bindings) == "table" and bindings or {}) do
-      local host = binding.host_ip
-      if host == nil or host == "" or host == "0.0.0.0" or host == "::" then host = "*" end
-      local text = ("%s:%s → %s"):format(host, tostring(binding.host_port), port)
-      if not seen[text] then
-        seen[text], parts[#parts + 1] = true, text
-      end
-    end
-  end
-  table.sort(parts)
-  return table.concat(parts, ", ")
-end
-
 return status

@@ -5,6 +5,7 @@
 -- is not. Before its first deploy a worker puts its stage in order, however long the Engine is away.
 
 local gate = require "docker_watcher.gate"
+local ports = require "docker_watcher.ports"
 
 local worker = {}
 
@@ -33,7 +34,8 @@ function worker.new(world)
     last = nil,       -- the last outcome
     failures = 0,
     stopping = false,
-    said = nil,
+    said = nil,       -- the outcome last logged, as text
+    told = nil,       -- tag and digest that it was about
   }, meta)
 end
 
@@ -57,18 +59,21 @@ local function delay(self)
   return seconds * (1 - self.random() / 2)
 end
 
---- Logs an outcome, but the same one only once.
+--- Logs an outcome, but the same one only once; what follows from the last one by itself is no news either.
 local function say(self, outcome)
   local fields = {
     project = outcome.project, stage = outcome.stage, tag = outcome.tag, digest = outcome.digest, step = outcome.step,
-    cause = outcome.cause, container = outcome.name, ports = outcome.ports, reason = outcome.reason,
+    cause = outcome.cause, container = outcome.name,
+    ports = outcome.ports and ports.text(outcome.ports), reason = outcome.reason,
     error = outcome.error and tostring(outcome.error),
   }
   local text = table.concat({
     outcome.status, outcome.tag, outcome.digest, fields.error or "", fields.reason or "",
   }, " ")
   if text == self.said then return end
-  self.said = text
+  local known = self.told == outcome.tag .. "@" .. outcome.digest
+  self.said, self.told = text, outcome.tag .. "@" .. outcome.digest
+  if known and (outcome.status == "unchanged" and not outcome.reason or outcome.status == "condemned") then return end
   if outcome.status == "deployed" then
     self.log:info("deployed", fields)
   elseif outcome.status == "unchanged" then

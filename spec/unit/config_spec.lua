@@ -133,7 +133,7 @@ describe("config", function()
     it("are all listed, each with the line of its key", function()
       assert_mistakes({
         "2: poll.evry: unknown key 'evry' (did you mean 'every'?)",
-        "3: registries.https://r: 'https://r' is no registry",
+        "3: registries['https://r']: 'https://r' is no registry",
         "6: projects.shop.image: a string expected, got a number",
         "8: projects.shop.stages.Prod: 'Prod' is no name of a stage",
         "9: tags.range: '^^' is no operator",
@@ -175,8 +175,8 @@ describe("config", function()
       { "options that are no table", 'tags = tags.semver "^1"', "2: a table expected, got '^1'" },
       { "a policy that was not called", "tags = tags.semver {},\npolicy = policies.blue_green",
         "3: call it with its options" },
-      { "tags of a wrong type", 'tags = "^1"', '2: tags.semver { range = "…" } or a function expected' },
-      { "a policy of a wrong type", "tags = tags.semver {}, policy = { 1 }", "2: policies.blue_green { … } or a table" },
+      { "tags of a wrong type", 'tags = "^1"', "2: or a function expected" },
+      { "a policy of a wrong type", "tags = tags.semver {}, policy = { 1 }", "2: or a table with a function `plan`" },
       { "an image with a tag", 'tags = tags.semver {},\nimage = "web:1"', "3: 'web:1' has a tag: leave it out" },
       { "an image with a digest", 'tags = tags.semver {},\nimage = "web@sha256:' .. ("a"):rep(64) .. '"',
         "3: has a digest: leave it out" },
@@ -188,7 +188,9 @@ describe("config", function()
       { "an unknown protocol", 'tags = tags.semver {}, ports = { ["1/icmp"] = true }', "2: the protocol is tcp, udp" },
       { "a label of ours", 'tags = tags.semver {},\nlabels = { ["docker-watcher.tag"] = "x" }', "3: are ours" },
       { "a word that is not allowed", 'tags = tags.semver {},\nrestart = "alwys"', "3: (did you mean 'always'?)" },
-      { "a number out of range", 'tags = tags.semver {}, memory = 1', "2: memory: must be at least" },
+      { "a number out of range", 'tags = tags.semver {}, cpus = 0', "2: cpus: must be at least" },
+      { "too little memory", 'tags = tags.semver {}, memory = 1', "2: memory: the Engine wants 6m at least" },
+      { "memory that is none", 'tags = tags.semver {}, memory = "much"', '2: memory: bytes, or text as' },
       { "a NUL", 'tags = tags.semver {}, user = "a\\0b"', "2: user: must not hold a NUL" },
       { "a network that is none", 'tags = tags.semver {}, network = "a b"', "2: 'a b' is no name of a network" },
       { "a number of parts that is none", "tags = tags.semver { parts = 1.5 }", "2: tags.parts: a whole number" },
@@ -217,7 +219,7 @@ describe("config", function()
       { "a missing file", "return require 'gone'", "1: require 'gone'" },
       { "a way out of the folder", "return require '../gone'", "1: is no name of a file" },
       { "a user without a password", 'return { registries = {\n ["r"] = { username = "u" } }, projects = { p = { '
-        .. 'image = "x", stages = { s = { tags = tags.semver {} } } } } }', "2: username and password belong together" },
+        .. 'image = "x", stages = { s = { tags = tags.semver {} } } } } }', "2: username and password belong" },
       { "a variable that is not set", 'local a =\n env "GONE"\nreturn { projects = { p = { image = "x", stages = { s = '
         .. '{ tags = tags.semver {} } } } } }', "2: the environment has no GONE" },
     } do

@@ -1,6 +1,7 @@
 --- docker-watcher status [FILE]: what runs now, by the labels of the engine's containers.
 
 local json = require "docker_watcher.json"
+local ports = require "docker_watcher.ports"
 local status = require "docker_watcher.status"
 local table_text = require "docker_watcher.cli.columns"
 
@@ -32,7 +33,7 @@ local function row_of(stage, instance)
   if instance.state == "running" and not instance.serving then state = state .. ", not in service" end
   if stage.configured == false then state = state .. ", not in the configuration" end
   return {
-    stage.project, stage.stage, instance.tag, state, status.ports_text(instance.ports), instance.name,
+    stage.project, stage.stage, instance.tag, state, ports.text(instance.ports), instance.name,
     short(instance.digest),
   }
 end

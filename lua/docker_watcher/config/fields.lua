@@ -111,6 +111,17 @@ local function whole_seconds(value)
   return math.ceil(seconds)
 end
 
+local UNITS = { b = 1, k = 1 << 10, m = 1 << 20, g = 1 << 30 }
+
+--- Bytes, or "256m".
+local function memory_size(value)
+  local number, unit = tostring(value):lower():match "^(%d+)([bkmg]?)$"
+  local bytes = number and math.tointeger(tonumber(number) * (UNITS[unit] or 1))
+  if not bytes then return nil, 'bytes, or text as "256m" expected' end
+  if bytes < 6 << 20 then return nil, "the Engine wants 6m at least" end
+  return bytes
+end
+
 local function network_name(value)
   if type(value) == "string" and value:find "^[%w][%w_.-]+$" then return value end
   return nil, ("'%s' is no name of a network"):format(tostring(value))
@@ -138,7 +149,7 @@ local function container_fields()
       type = "string", values = { "no", "always", "unless-stopped", "on-failure" },
       text = "when the Engine starts it again",
     },
-    memory = { type = "integer", min = 6 * 1024 * 1024, text = "bytes at most" },
+    memory = { accept = memory_size, text = 'memory at most: bytes, or text as "256m"' },
     cpus = { type = "number", min = 0.01, text = "processors at most" },
     stop_timeout = { accept = whole_seconds, text = "how long a container may take to stop" },
     init = { type = "boolean", text = "run an init inside that reaps processes" },

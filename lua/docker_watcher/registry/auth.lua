@@ -171,10 +171,11 @@ end
 ---@param target docker_watcher.registry.target
 ---@param origin string  of the request that was refused
 ---@param value string|string[]|nil  its WWW-Authenticate
----@param refused string?  the Authorization that it carried
----@param options { ctx: any, timeout: number? }
+---@param options { refused: string?, tries: integer, ctx: any, timeout: number? }  refused: the Authorization that the
+---  request carried; tries: how often it was answered by 401. One token, and after it Basic where that is asked for
+---  (Harbor does so), is all that a request gets.
 ---@return string? authorization, docker_watcher.error? err
-function auth_methods:answer(target, origin, value, refused, options)
+function auth_methods:answer(target, origin, value, options)
   if #headers.join(value) > self.limits.challenge_bytes then
     return fail(target, "too_large", "its WWW-Authenticate is longer than challenge_bytes", { status = 401 })
   end
@@ -189,7 +190,7 @@ function auth_methods:answer(target, origin, value, refused, options)
   self.known[origin .. "\0" .. target.path] = challenge
   if challenge.scheme == "basic" then
     local authorization = basic(credential)
-    if refused == authorization then
+    if options.refused == authorization then
       return fail(target, "unauthorized", ("it refuses the credentials of '%s': check username and password"):format(
         credential.username), { status = 401 })
     end
@@ -197,6 +198,10 @@ function auth_methods:answer(target, origin, value, refused, options)
   end
   local key = token_key(target, origin, challenge)
   self.tokens[key] = nil
+  if options.tries > 1 then
+    return fail(target, "unauthorized", ("it refuses what its token server gave: no access %s"):format(
+      credential and ("for '%s'"):format(credential.username) or "without credentials"), { status = 401 })
+  end
   local token, err = fetch_token(self, target, challenge, credential, options)
   if not token then return nil, err end
   self.tokens[key] = token
