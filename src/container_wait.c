@@ -92,6 +92,12 @@ static void set_probe(lua_State *L, struct call *k, uint32_t log) {
   lua_setfield(L, DETAILS(k), "probe");
 }
 
+/* Running: the Engine's own `Running` is also true of what is about to be restarted. */
+static int is_up(const struct json_doc *doc, uint32_t state) {
+  uint32_t status = json_get(doc, state, "Status");
+  return json_string_is(doc, status, "running") || json_string_is(doc, status, "paused");
+}
+
 static void set_details(lua_State *L, struct call *k, uint32_t state) {
   const struct json_doc *doc = &k->doc;
   size_t length;
@@ -100,9 +106,10 @@ static void set_details(lua_State *L, struct call *k, uint32_t state) {
   else lua_pushnil(L);
   lua_setfield(L, DETAILS(k), "health");
   set_text(L, k, "state", json_get(doc, state, "Status"));
-  if (json_bool(doc, json_get(doc, state, "Running"), 0)) lua_pushnil(L); /* it has not ended; 0 would say it had */
-  else lua_pushinteger(L, json_integer(doc, json_get(doc, state, "ExitCode"), 0));
-  lua_setfield(L, DETAILS(k), "exit_code");
+  if (!is_up(doc, state)) { /* the Engine says 0 of what runs; here the last run's stays */
+    lua_pushinteger(L, json_integer(doc, json_get(doc, state, "ExitCode"), 0));
+    lua_setfield(L, DETAILS(k), "exit_code");
+  }
   set_probe(L, k, json_get(doc, json_get(doc, state, "Health"), "Log"));
   k->node = (uint32_t)json_bool(doc, json_get(doc, json_get(doc, 0, "Config"), "Tty"), 0);
 }
@@ -284,9 +291,13 @@ static int judge(lua_State *L, struct call *k) {
     lua_pushliteral(L, "the container is unhealthy");
     return give_up(L, k, KIND_ENGINE);
   }
-  if (restarts >= CRASH_LOOP && (restarts > k->count || strcmp(status, "restarting") == 0)) {
-    lua_pushfstring(L, "the container was restarted %I times, and exited with status %I", (LUAI_UACINT)restarts,
-                    (LUAI_UACINT)exit_code);
+  if (restarts - k->count >= CRASH_LOOP || (restarts >= CRASH_LOOP && strcmp(status, "restarting") == 0)) {
+    lua_pushfstring(L, "the container was restarted %I times", (LUAI_UACINT)restarts);
+    if (lua_getfield(L, DETAILS(k), "exit_code") == LUA_TNUMBER) { /* unknown where no question fell between two runs */
+      lua_pushfstring(L, "%s, and exited with status %I", lua_tostring(L, -2), (LUAI_UACINT)lua_tointeger(L, -1));
+    } else {
+      lua_pop(L, 1);
+    }
     return give_up(L, k, KIND_ENGINE);
   }
   if (strcmp(status, "exited") == 0 || strcmp(status, "dead") == 0 || (strcmp(status, "created") == 0 && exit_code != 0)) {

@@ -485,6 +485,7 @@ void transfer_free(struct transfer *x) {
 
 /* The one place where a transfer ends; it is out of the multi already. */
 static void finish_transfer(struct transfer *x, enum transfer_fault fault) {
+  struct curl_slist *line;
   x->active = 0;
   x->done = 1;
   x->paused = 0;
@@ -496,6 +497,7 @@ static void finish_transfer(struct transfer *x, enum transfer_fault fault) {
   if (x->lines) {
     curl_easy_setopt(x->easy, CURLOPT_HTTPHEADER, NULL);
     x->last_lines = NULL;
+    for (line = x->lines; line; line = line->next) explicit_bzero(line->data, strlen(line->data)); /* credentials */
     curl_slist_free_all(x->lines);
     x->lines = NULL;
   }

@@ -48,7 +48,9 @@ end
 
 describe("the rockspec", function()
   it("names the C sources that the Makefile builds", function()
-    local sources = rockspec().build.modules["docker_watcher.core"].sources
+    local modules = rockspec().build.modules
+    local sources = { "src/core.c", table.unpack(modules["docker_watcher.native"].sources) }
+    assert.same({ "src/core.c" }, modules["docker_watcher.core"].sources)
     assert.same(files("ls src/*.c | sort"), sorted(sources))
   end)
 

@@ -5,6 +5,9 @@ local loop = require "docker_watcher.loop"
 local env = require "spec.support.env"
 local scripted = require "spec.support.scripted"
 
+-- It ignores SIGTERM: process 1 has no default handlers.
+local STUBBORN <const> = { "sleep", "3600" }
+
 --- A container's inspection, as far as wait_healthy looks at it.
 local function inspection(state, restarts)
   return { json = { Id = "a", RestartCount = restarts or 0, State = state, Config = { Tty = false } } }
@@ -82,7 +85,7 @@ describe("waiting:", function()
     end)
 
     it("has no default timeout, but one that is given ends it", function()
-      local c = start()
+      local c = start { cmd = STUBBORN }
       local impatient <close> = docker.connect { host = env.docker_host, timeout = 0.1 }
       local ended
       loop.run(function()
@@ -107,7 +110,7 @@ describe("waiting:", function()
     end)
 
     it("a failure comes inside a 200, in Error.Message (semantics 24)", function()
-      local server <close> = scripted.start { routes = { { prefix = "/", replies = {
+      local server <close> = scripted.start { routes = { { prefix = "/v1.41/", replies = {
         { json = { StatusCode = 1, Error = { Message = "the wait failed" } } },
         { json = { StatusCode = 4, Error = require("cjson").null } },
         { json = { StatusCode = 5, Error = { Message = "" } } },
@@ -119,7 +122,7 @@ describe("waiting:", function()
     end)
 
     it("what a proxy says in between is no exit code (semantics 24)", function()
-      local server <close> = scripted.start { routes = { { prefix = "/", replies = {
+      local server <close> = scripted.start { routes = { { prefix = "/v1.41/", replies = {
         { body = "upstream timed out", type = "text/plain" },
         { body = "", type = "application/json" },
         { json = { Status = 0 } },
@@ -148,7 +151,7 @@ describe("waiting:", function()
 
     it("unhealthy: the error has the last probe's output and the end of the log, of both streams", function()
       local c = start { image = env.images.unhealthy, healthcheck = { interval = 0.1, retries = 2 },
-        cmd = { "sh", "-c", "i=0; while [ $i -lt 30 ]; do echo line $i; i=$((i+1)); done; echo trouble >&2; sleep 999" } }
+        cmd = { "sh", "-c", "for i in $(seq 29); do echo line $i; done; echo trouble >&2; sleep 999" } }
       local err = fails("engine", client:wait_healthy(c.id, { timeout = 20 }))
       assert.equal("unhealthy", err.health)
       assert.equal("running", err.state)

@@ -12,7 +12,9 @@ local errors = require "docker_watcher.error"
 
 local fakeengine = {}
 
-local READS = { list_containers = true, inspect_container = true, ping = true, wait_healthy = true, wait_container = true }
+local READS = {
+  list_containers = true, inspect_container = true, ping = true, wait_healthy = true, wait_container = true,
+}
 
 function fakeengine.new(loop)
   local engine = {

@@ -48,7 +48,9 @@ describe("policies.blue_green", function()
   end)
 
   it("retires the newest first, and keeps so many", function()
-    local three = { instance("a", "0.1", "exited", "1"), instance("c", "1", "running", "3"), instance("b", "0.2", "exited", "2") }
+    local three = {
+      instance("a", "0.1", "exited", "1"), instance("c", "1", "running", "3"), instance("b", "0.2", "exited", "2"),
+    }
     assert.same(with("stop c", "remove c", "remove b", "remove a"), (plan(three)))
     assert.same(with("stop c", "remove b", "remove a"), (plan(three, { keep = 1 })))
     assert.same(with("stop c", "remove a"), (plan(three, { keep = 2 })))
@@ -89,7 +91,8 @@ describe("steps.check", function()
     ["'nil', which is no instance"] = { { step = "stop" } },
     ["timeout: seconds from 0"] = { { step = "create" }, { step = "wait_healthy", instance = "new", timeout = -1 } },
     ["stay_up: seconds from 0"] = { { step = "create" }, { step = "wait_healthy", instance = "new", stay_up = "x" } },
-    ["sleep needs seconds"] = { { step = "sleep" } }, ["seconds: seconds from"] = { { step = "sleep", seconds = 0 / 0 } },
+    ["sleep needs seconds"] = { { step = "sleep" } },
+    ["seconds: seconds from"] = { { step = "sleep", seconds = 0 / 0 } },
     ["no step 'false'"] = { 7 },
   } do
     it("says: " .. text, function()

@@ -14,7 +14,9 @@ local A, B, C = "sha256:" .. ("a"):rep(64), "sha256:" .. ("b"):rep(64), "sha256:
 local function stage(more)
   local s = {
     project = "p", stage = "s", image = "r.example.com/web", network = "dw-p",
-    policy = { name = "blue_green", plan = blue_green.plan, options = { healthy_within = 60, healthy_for = 2, keep = 0 } },
+    policy = {
+      name = "blue_green", plan = blue_green.plan, options = { healthy_within = 60, healthy_for = 2, keep = 0 },
+    },
     container = { env = { KEY = secret.new "hidden", LOG = "info" }, restart = "unless-stopped", stop_timeout = 10 },
   }
   for key, value in pairs(more or {}) do s[key] = value end
@@ -22,7 +24,9 @@ local function stage(more)
 end
 
 local function candidate(tag, digest)
-  return { project = "p", stage = "s", image = "r.example.com/web", tag = tag, digest = digest, seen_at = 0, reason = "" }
+  return {
+    project = "p", stage = "s", image = "r.example.com/web", tag = tag, digest = digest, seen_at = 0, reason = "",
+  }
 end
 
 local quiet = setmetatable({}, { __index = function() return function() end end })
@@ -136,14 +140,17 @@ describe("deployer", function()
     assert.same({ "dw-p-s-2 exited", "dw-p-s-3 running" }, w.engine.shows())
   end)
 
-  for fate, said in pairs { unhealthy = "unhealthy", exits = "ended with status 3", restarts = "started again 3 times" } do
+  for fate, said in pairs {
+    unhealthy = "unhealthy", exits = "ended with status 3", restarts = "started again 3 times",
+  } do
     it("removes a candidate that " .. fate .. ", leaves the old one, and condemns the digest", function()
       local w = new()
       w.deploy("1", A)
       local old = next(w.engine.containers)
       w.engine.health[B] = fate
       local outcome = w.deploy("2", B)
-      assert.same({ "failed", "health", true, true }, { outcome.status, outcome.cause, outcome.verdict, outcome.undone })
+      assert.same({ "failed", "health", true, true },
+        { outcome.status, outcome.cause, outcome.verdict, outcome.undone })
       assert.is_truthy(tostring(outcome.error):find(said, 1, true), tostring(outcome.error))
       assert_one(w.engine, { [A] = true })
       assert.equal(old, (next(w.engine.containers)))
@@ -173,8 +180,8 @@ describe("deployer", function()
 
   -- operation | kind | cause
   for _, case in ipairs {
-    { "pull_image", "unauthorized", "pull" }, { "pull_image", "stream", "pull" }, { "pull_image", "unreachable", "engine" },
-    { "pull_image", "not_found", "pull" }, { "ensure_network", "engine", "create" },
+    { "pull_image", "unauthorized", "pull" }, { "pull_image", "stream", "pull" },
+    { "pull_image", "unreachable", "engine" }, { "pull_image", "not_found", "pull" }, { "ensure_network", "engine", "create" },
     { "create_container", "invalid", "create" }, { "create_container", "unreachable", "engine" },
     { "create_container", "interrupted", "engine" }, { "start_container", "unreachable", "engine" },
     { "disconnect_network", "engine", "route" }, { "connect_network", "engine", "route" },
@@ -206,7 +213,9 @@ describe("deployer", function()
     s.policy.options.keep = 1
     w.deploy("0", C, s)
     w.deploy("1", A, s)
-    s.policy.options.keep = 0
+    s.policy.plan = function(state) -- retires both, the older one last
+      return blue_green.plan(state, { healthy_within = 60, healthy_for = 2, keep = 0 })
+    end
     local n = 0
     w.engine.fails.remove_container = function()
       n = n + 1
@@ -214,7 +223,9 @@ describe("deployer", function()
     end
     local outcome = w.deploy("2", B, s)
     assert.equal("deployed", outcome.status)
-    w.engine.fails = {}
+    assert.equal("unreachable", outcome.error.kind)
+    assert.same({ "dw-p-s-0 exited", "dw-p-s-2 running" }, w.engine.shows())
+    w.engine.fails, s.policy.options.keep = {}, 0
     w.make()
     w.reconcile(s)
     assert_one(w.engine, { [B] = true })
@@ -363,8 +374,12 @@ describe("a deployer that dies", function()
   local scenarios = {
     ["at the first deploy"] = { before = {}, deploy = { "1", A }, may = { [A] = true } },
     ["at an update"] = { before = { { "1", A } }, deploy = { "2", B }, may = { [A] = true, [B] = true } },
-    ["at an update of a moved tag"] = { before = { { "1", A } }, deploy = { "1", B }, may = { [A] = true, [B] = true } },
-    ["at an update of an unhealthy image"] = { before = { { "1", A } }, deploy = { "2", B }, bad = B, may = { [A] = true } },
+    ["at an update of a moved tag"] = {
+      before = { { "1", A } }, deploy = { "1", B }, may = { [A] = true, [B] = true },
+    },
+    ["at an update of an unhealthy image"] = {
+      before = { { "1", A } }, deploy = { "2", B }, bad = B, may = { [A] = true },
+    },
   }
   for what, scenario in pairs(scenarios) do
     local function prepare()
