@@ -1,8 +1,8 @@
 /* container_body.c: from the options of create_container to the body of ContainerCreate.
 **
-** Most options are rows of a table: name, Engine field, part of the body, kind. The others have a function each. Everything is
-** checked here, before any request; a message names the option and never a value of `env`. The caller's tables are read, never
-** changed and never put into the body themselves, but for those in `raw`. */
+** Most options are rows of a table: name, Engine field, part of the body, kind. The others have a function each.
+** Everything is checked here, before any request; a message names the option and never a value of `env`. The caller's
+** tables are read, never changed and never put into the body themselves, but for those in `raw`. */
 
 #include <lauxlib.h>
 #include <math.h>
@@ -167,7 +167,9 @@ static void push_env_list(lua_State *L) {
     const char *text;
     lua_rawgeti(L, -1, i);
     text = lua_tostring(L, -1);
-    if (*text == '\0' || *text == '=') lx_misuse(L, "create_container: option 'env': item %I has no name", (LUAI_UACINT)i);
+    if (*text == '\0' || *text == '=') {
+      lx_misuse(L, "create_container: option 'env': item %I has no name", (LUAI_UACINT)i);
+    }
     lua_pop(L, 1);
   }
 }
@@ -194,8 +196,8 @@ static void push_env_map(lua_State *L) {
         lua_remove(L, -2);
         break;
       default:
-        lx_misuse(L, "create_container: option 'env': the value of '%s': string, number or boolean expected, got %s", key,
-                  luaL_typename(L, -1));
+        lx_misuse(L, "create_container: option 'env': the value of '%s': string, number or boolean expected, got %s",
+                  key, luaL_typename(L, -1));
     }
     lua_concat(L, 3);
     lua_rawseti(L, -2, (lua_Integer)i + 1);
@@ -219,7 +221,8 @@ static void push_string_map(lua_State *L, const char *option, int lenient) {
   while (lua_next(L, -3)) {
     int type = lua_type(L, -1);
     if (lua_type(L, -2) != LUA_TSTRING) {
-      lx_misuse(L, "create_container: option '%s': names are strings, got a key of type %s", option, luaL_typename(L, -2));
+      lx_misuse(L, "create_container: option '%s': names are strings, got a key of type %s", option,
+                luaL_typename(L, -2));
     }
     if (lua_rawlen(L, -2) == 0) lx_misuse(L, "create_container: option '%s': a name is empty", option);
     if (type != LUA_TSTRING && !(lenient && (type == LUA_TNUMBER || type == LUA_TBOOLEAN))) {
@@ -246,7 +249,8 @@ static void set_labels(lua_State *L, int body) {
 /* annotations, log_driver and log_options. */
 static void set_maps(lua_State *L, int host) {
   int top = lua_gettop(L);
-  int driver = lx_option(L, OPTIONS, "log_driver") != LUA_TNIL, options = lx_option(L, OPTIONS, "log_options") != LUA_TNIL;
+  int driver = lx_option(L, OPTIONS, "log_driver") != LUA_TNIL;
+  int options = lx_option(L, OPTIONS, "log_options") != LUA_TNIL;
   if (driver || options) {
     lua_createtable(L, 0, 2);
     lua_pushvalue(L, top + 1);
@@ -266,8 +270,8 @@ static void set_maps(lua_State *L, int host) {
   lua_settop(L, top);
 }
 
-/* A map of paths, { ["/run"] = "size=64m" }, or a list of paths: sets part[field] = { path = value or "" }; with `empty` the values
-** are {} (Volumes). */
+/* A map of paths, { ["/run"] = "size=64m" }, or a list of paths: sets part[field] = { path = value or "" }; with
+** `empty` the values are {} (Volumes). */
 static void set_paths(lua_State *L, int part, const char *option, const char *field, int empty) {
   int top = lua_gettop(L), table = top + 1;
   if (lx_option(L, OPTIONS, option) != LUA_TNIL) {
@@ -277,7 +281,8 @@ static void set_paths(lua_State *L, int part, const char *option, const char *fi
       int list = lua_isinteger(L, -2), path = list ? -1 : -2;
       if (lua_type(L, path) != LUA_TSTRING || *lua_tostring(L, path) != '/' || has_nul(L, path) ||
           (!list && (empty || lua_type(L, -1) != LUA_TSTRING))) {
-        container_misuse(L, option, empty ? "a list of absolute paths" : "a list of absolute paths, or { [path] = options },");
+        container_misuse(L, option, empty ? "a list of absolute paths"
+                                          : "a list of absolute paths, or { [path] = options },");
       }
       lua_pushvalue(L, path);
       if (empty) lua_newtable(L);
@@ -299,14 +304,16 @@ void container_refuse_labels(lua_State *L, int labels, const char *where) {
   for (i = 0; i < sizeof ours / sizeof *ours; i++) {
     lua_pushstring(L, ours[i]);
     if (lua_rawget(L, labels) != LUA_TNIL) {
-      lx_misuse(L, "create_container: %s: '%s' is set by the options project, stage, instance_id, tag and digest", where, ours[i]);
+      lx_misuse(L, "create_container: %s: '%s' is set by the options project, stage, instance_id, tag and digest",
+                where, ours[i]);
     }
     lua_pop(L, 1);
   }
 }
 
-/* Merges the table at `from` into the one at `into`: tables into tables, by name; everything else, lists too, replaces what is there. The
-** tables of `into` are ours, down to where `from` ends, so the caller's stay as they are. */
+/* Merges the table at `from` into the one at `into`: tables into tables, by name; everything else, lists too,
+** replaces what is there. The tables of `into` are ours, down to where `from` ends, so the caller's stay as they
+** are. */
 static void merge(lua_State *L, int into, int from) {
   luaL_checkstack(L, LUA_MINSTACK, "option 'raw'");
   lua_pushnil(L);

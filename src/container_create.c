@@ -1,11 +1,11 @@
 /* container_create.c: create_container.
 **
-** The body is made from the options first (container_body.c), so that misuse raises before anything is asked. Then the version is
-** looked at, where the body has a field that some versions lack: an old Engine would ignore it in silence. Names are not looked up
-** before: whoever creates first has the name, and the others get kind "conflict".
+** The body is made from the options first (container_body.c), so that misuse raises before anything is asked. Then
+** the version is looked at, where the body has a field that some versions lack: an old Engine would ignore it in
+** silence. Names are not looked up before: whoever creates first has the name, and the others get kind "conflict".
 **
-** A managed container (options project and stage) gets the labels of ownership, an instance id if it has none, and with a tag also its
-** deterministic name. */
+** A managed container (options project and stage) gets the labels of ownership, an instance id if it has none, and
+** with a tag also its deterministic name. */
 
 #include <lauxlib.h>
 #include <sodium.h>
@@ -69,7 +69,10 @@ static const char *special_gate(lua_State *L, int body, int *since) {
     for (lua_pushnil(L); lua_next(L, top + 2); lua_pop(L, 1)) {
       if (!lua_istable(L, -1)) continue;
       lua_getfield(L, -1, "Type");
-      if (lua_type(L, -1) == LUA_TSTRING && strcmp(lua_tostring(L, -1), "image") == 0) what = "a mount of type image", *since = 48;
+      if (lua_type(L, -1) == LUA_TSTRING && strcmp(lua_tostring(L, -1), "image") == 0) {
+        what = "a mount of type image";
+        *since = 48;
+      }
       lua_pop(L, 1);
     }
   }
@@ -139,7 +142,9 @@ static int created(lua_State *L, struct call *k) {
   failed = call_expect(L, k, JSON_OBJECT);
   if (failed) return failed;
   id = json_string(&k->doc, json_get(&k->doc, 0, "Id"), &k->scratch, &length);
-  if (!id || length == 0 || length >= sizeof k->note) return call_fail(L, k, KIND_PROTOCOL, "the Engine's reply has no Id");
+  if (!id || length == 0 || length >= sizeof k->note) {
+    return call_fail(L, k, KIND_PROTOCOL, "the Engine's reply has no Id");
+  }
   memcpy(k->note, id, length);
   k->note[length] = '\0';
   warnings = json_get(&k->doc, 0, "Warnings");
@@ -199,7 +204,9 @@ static int check_identity(lua_State *L) {
   text = lx_option_string(L, 2, "digest", &length);
   if (text && !ref_is_digest(text, length)) container_misuse(L, "digest", "\"sha256:\" and 64 hex digits");
   text = lx_option_string(L, 2, "instance_id", &length);
-  if (text && !ref_is_tag(text, length)) container_misuse(L, "instance_id", "letters, digits, '_', '.' and '-', at most 128,");
+  if (text && !ref_is_tag(text, length)) {
+    container_misuse(L, "instance_id", "letters, digits, '_', '.' and '-', at most 128,");
+  }
   return project != NULL;
 }
 
@@ -217,16 +224,16 @@ static void push_name(lua_State *L) {
       char c = name[i];
       int alnum = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
       if (alnum || (i > 0 && (c == '_' || c == '.' || c == '-'))) continue;
-      lx_misuse(L, "create_container: option 'name': letters, digits, '_', '.' and '-' expected, the first a letter or digit, "
-                "got '%s'", name);
+      lx_misuse(L, "create_container: option 'name': letters, digits, '_', '.' and '-' expected, the first a letter "
+                "or digit, got '%s'", name);
     }
     return;
   }
   if (!project || !stage || !tag) return; /* nil is at the top */
   lua_pop(L, 1);
   if (ref_container_name(&b, project, project_length, stage, stage_length, tag, tag_length) != BUF_OK) {
-    lx_misuse(L, "create_container: options 'project' and 'stage' are too long for a name of %d bytes (LIMIT_CONTAINER_NAME)",
-              LIMIT_CONTAINER_NAME);
+    lx_misuse(L, "create_container: options 'project' and 'stage' are too long for a name of %d bytes "
+              "(LIMIT_CONTAINER_NAME)", LIMIT_CONTAINER_NAME);
   }
   lua_pushlstring(L, b.data, b.length);
 }
@@ -253,19 +260,21 @@ static void set_instance(lua_State *L, int body) {
 /* client:create_container{ image=, … } -> { id=, name=, instance_id=, warnings={} } */
 int meth_create_container(lua_State *L) {
   static const struct lx_option known[] = {
-    {"image", LX_STRING_OR_TABLE}, {"name", LX_STRING}, {"project", LX_STRING}, {"stage", LX_STRING}, {"tag", LX_STRING},
-    {"digest", LX_STRING}, {"instance_id", LX_STRING}, {"env", LX_TABLE}, {"labels", LX_TABLE}, {"annotations", LX_TABLE},
-    {"ports", LX_STRING_OR_TABLE}, {"network", LX_STRING}, {"aliases", LX_TABLE}, {"cmd", LX_STRING_OR_TABLE},
-    {"entrypoint", LX_STRING_OR_TABLE}, {"user", LX_STRING}, {"working_dir", LX_STRING}, {"hostname", LX_STRING},
-    {"domainname", LX_STRING}, {"mounts", LX_TABLE}, {"volumes", LX_TABLE}, {"binds", LX_STRING_OR_TABLE},
-    {"tmpfs", LX_TABLE}, {"restart", LX_STRING}, {"healthcheck", LX_ANY}, {"memory", LX_NUMBER_OR_STRING},
-    {"memory_swap", LX_NUMBER_OR_STRING}, {"cpus", LX_NUMBER}, {"pids_limit", LX_INTEGER}, {"stop_timeout", LX_INTEGER},
-    {"stop_signal", LX_STRING}, {"init", LX_BOOLEAN}, {"read_only", LX_BOOLEAN}, {"privileged", LX_BOOLEAN},
-    {"cap_add", LX_STRING_OR_TABLE}, {"cap_drop", LX_STRING_OR_TABLE}, {"security_opt", LX_STRING_OR_TABLE},
-    {"dns", LX_STRING_OR_TABLE}, {"dns_search", LX_STRING_OR_TABLE}, {"extra_hosts", LX_STRING_OR_TABLE},
-    {"group_add", LX_STRING_OR_TABLE}, {"ulimits", LX_TABLE}, {"log_driver", LX_STRING}, {"log_options", LX_TABLE},
-    {"tty", LX_BOOLEAN}, {"open_stdin", LX_BOOLEAN}, {"shm_size", LX_NUMBER_OR_STRING}, {"devices", LX_TABLE},
-    {"platform", LX_STRING}, {"auto_remove", LX_BOOLEAN}, {"raw", LX_TABLE}, LX_COMMON_OPTIONS
+    {"image", LX_STRING_OR_TABLE}, {"name", LX_STRING}, {"project", LX_STRING}, {"stage", LX_STRING},
+    {"tag", LX_STRING}, {"digest", LX_STRING}, {"instance_id", LX_STRING}, {"env", LX_TABLE}, {"labels", LX_TABLE},
+    {"annotations", LX_TABLE}, {"ports", LX_STRING_OR_TABLE}, {"network", LX_STRING}, {"aliases", LX_TABLE},
+    {"cmd", LX_STRING_OR_TABLE}, {"entrypoint", LX_STRING_OR_TABLE}, {"user", LX_STRING}, {"working_dir", LX_STRING},
+    {"hostname", LX_STRING}, {"domainname", LX_STRING}, {"mounts", LX_TABLE}, {"volumes", LX_TABLE},
+    {"binds", LX_STRING_OR_TABLE}, {"tmpfs", LX_TABLE}, {"restart", LX_STRING}, {"healthcheck", LX_ANY},
+    {"memory", LX_NUMBER_OR_STRING}, {"memory_swap", LX_NUMBER_OR_STRING}, {"cpus", LX_NUMBER},
+    {"pids_limit", LX_INTEGER}, {"stop_timeout", LX_INTEGER}, {"stop_signal", LX_STRING}, {"init", LX_BOOLEAN},
+    {"read_only", LX_BOOLEAN}, {"privileged", LX_BOOLEAN}, {"cap_add", LX_STRING_OR_TABLE},
+    {"cap_drop", LX_STRING_OR_TABLE}, {"security_opt", LX_STRING_OR_TABLE}, {"dns", LX_STRING_OR_TABLE},
+    {"dns_search", LX_STRING_OR_TABLE}, {"extra_hosts", LX_STRING_OR_TABLE}, {"group_add", LX_STRING_OR_TABLE},
+    {"ulimits", LX_TABLE}, {"log_driver", LX_STRING}, {"log_options", LX_TABLE}, {"tty", LX_BOOLEAN},
+    {"open_stdin", LX_BOOLEAN}, {"shm_size", LX_NUMBER_OR_STRING}, {"devices", LX_TABLE}, {"platform", LX_STRING},
+    {"auto_remove", LX_BOOLEAN}, {"raw", LX_TABLE},
+    LX_COMMON_OPTIONS
   }; /* lx.c compares the first 64 names for near misses */
   struct call *k;
   const char *subject;

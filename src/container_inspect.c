@@ -1,7 +1,8 @@
 /* container_inspect.c: what a container looks like: inspect_container.
 **
-** Fields mean the same in every API version. Addresses are read from NetworkSettings.Networks only, since the ones beside it are
-** gone from 1.52 on; `health` is given only while the container runs; a port that is exposed but not published has an empty list. */
+** Fields mean the same in every API version. Addresses are read from NetworkSettings.Networks only, since the ones
+** beside it are gone from 1.52 on; `health` is given only while the container runs; a port that is exposed but not
+** published has an empty list. */
 
 #include <lauxlib.h>
 #include <string.h>
@@ -140,12 +141,12 @@ static int inspect_done(lua_State *L, struct call *k) {
   lua_setfield(L, -2, "ports");
   push_networks(L, doc, json_get(doc, settings, "Networks"));
   lua_setfield(L, -2, "networks");
-  record_attach(L, meta, 0);
+  record_attach(L, meta, doc, 0);
   return 1;
 }
 
-/* client:inspect_container(id) -> { id=, name=, image=, image_id=, state=, health=, exit_code=, error=, started_at=, finished_at=,
-** created=, restart_count=, labels=, env=, ports=, networks=, raw= } */
+/* client:inspect_container(id) -> { id=, name=, image=, image_id=, state=, health=, exit_code=, error=, started_at=,
+** finished_at=, created=, restart_count=, labels=, env=, ports=, networks=, raw= } */
 int meth_inspect_container(lua_State *L) {
   static const struct lx_option known[] = {LX_COMMON_OPTIONS};
   struct call *k = container_begin(L, "inspect_container", known);

@@ -1,8 +1,9 @@
 /* container_list.c: list_containers.
 **
-** The Engine's name filter is an unanchored regular expression: here a name is anchored, escaped, and compared again in the
-** reply. The rows are made in one walk over each object's members. The field names lie on the Lua stack, and a text that stood
-** at the same place in the row before (a label's name, the state, an address) is that Lua string again: nothing is hashed twice. */
+** The Engine's name filter is an unanchored regular expression: here a name is anchored, escaped, and compared again
+** in the reply. The rows are made in one walk over each object's members. The field names lie on the Lua stack, and a
+** text that stood at the same place in the row before (a label's name, the state, an address) is that Lua string
+** again: nothing is hashed twice. */
 
 #include <lauxlib.h>
 #include <string.h>
@@ -392,7 +393,7 @@ static int list_done(lua_State *L, struct call *k) {
   for (i = 0; i < count; i++, node = doc->nodes[node].next) {
     push_row(&r, node);
     if (is_asked_for(L, &r, name)) {
-      record_attach(L, meta, node);
+      record_attach(L, meta, doc, node);
       lua_rawseti(L, result, ++n);
     } else {
       lua_pop(L, 1);
@@ -402,8 +403,8 @@ static int list_done(lua_State *L, struct call *k) {
   return 1;
 }
 
-/* client:list_containers{ all=, labels={k=v|true}, status=, name=, managed=true, project=, stage=, limit=, filters={} } ->
-** { { id=, name=, image=, image_id=, state=, status=, labels={}, ports={}, created=, raw= }, … } */
+/* client:list_containers{ all=, labels={k=v|true}, status=, name=, managed=true, project=, stage=, limit=, filters={}
+** } -> { { id=, name=, image=, image_id=, state=, status=, labels={}, ports={}, created=, raw= }, … } */
 int meth_list_containers(lua_State *L) {
   static const struct lx_option known[] = {
     {"all", LX_BOOLEAN}, {"labels", LX_TABLE}, {"status", LX_STRING_OR_TABLE}, {"name", LX_STRING},
@@ -413,7 +414,9 @@ int meth_list_containers(lua_State *L) {
   struct call *k = call_begin(L, "list_containers", 2, known, NULL);
   lua_Integer limit = lx_option_integer(L, k->options, "limit", 0);
   int filters;
-  if (limit < 0) return lx_misuse(L, "list_containers: option 'limit': an integer >= 0 expected, got %I", (LUAI_UACINT)limit);
+  if (limit < 0) {
+    return lx_misuse(L, "list_containers: option 'limit': an integer >= 0 expected, got %I", (LUAI_UACINT)limit);
+  }
   call_request(L, k, "ContainerList");
   if (lx_option_boolean(L, k->options, "all", 0)) call_query_boolean(L, k, "all", 1);
   if (limit > 0) call_query_integer(L, k, "limit", limit);

@@ -1,7 +1,8 @@
 /* container_logs.c: logs, a stream of chunks.
 **
-** A container without a TTY sends frames (stdout and stderr), one with a TTY bare bytes. From API 1.42 on the reply's Content-Type says
-** which; before, and where a proxy has changed it, the container's configuration does. Never guessed from the bytes. */
+** A container without a TTY sends frames (stdout and stderr), one with a TTY bare bytes. From API 1.42 on the reply's
+** Content-Type says which; before, and where a proxy has changed it, the container's configuration does. Never
+** guessed from the bytes. */
 
 #include <lauxlib.h>
 #include <math.h>
@@ -15,7 +16,8 @@
 
 enum { TTY_NO, TTY_YES, TTY_UNKNOWN }; /* k->step */
 
-/* Unix seconds, with nine decimals where there is a fraction. Not by printf's %f: that asks the locale for its point. */
+/* Unix seconds, with nine decimals where there is a fraction. Not by printf's %f: that asks the locale for its
+** point. */
 static void query_time(lua_State *L, struct call *k, const char *name, const char *option) {
   char text[40];
   int length;
@@ -93,26 +95,30 @@ static void check_options(lua_State *L, struct call *k) {
   }
   for (i = 0; i < sizeof times / sizeof *times; i++) {
     if (lx_option_number(L, k->options, times[i], 0) >= LATEST) {
-      lx_misuse(L, "logs: option '%s': Unix seconds expected, got %f", times[i], lx_option_number(L, k->options, times[i], 0));
+      lx_misuse(L, "logs: option '%s': Unix seconds expected, got %f", times[i],
+                lx_option_number(L, k->options, times[i], 0));
     }
   }
   switch (lx_option(L, k->options, "tail")) {
     case LUA_TNIL: break;
     case LUA_TNUMBER:
       if (lx_option_integer(L, k->options, "tail", -1) < 0) {
-        lx_misuse(L, "logs: option 'tail': a number of lines (an integer >= 0), or \"all\", expected, got %f", lua_tonumber(L, -1));
+        lx_misuse(L, "logs: option 'tail': a number of lines (an integer >= 0), or \"all\", expected, got %f",
+                  lua_tonumber(L, -1));
       }
       break;
     default:
       if (strcmp(lua_tostring(L, -1), "all") != 0) {
-        lx_misuse(L, "logs: option 'tail': a number of lines (an integer >= 0), or \"all\", expected, got '%s'", lua_tostring(L, -1));
+        lx_misuse(L, "logs: option 'tail': a number of lines (an integer >= 0), or \"all\", expected, got '%s'",
+                  lua_tostring(L, -1));
       }
   }
   lua_pop(L, 1);
 }
 
-/* client:logs(id, { follow=false, stdout=true, stderr=true, tail="all"|n, since=, until_=, timestamps=false }) -> stream of
-** chunk, "stdout"|"stderr". There is no default timeout; one that is given bounds the stream's whole life. */
+/* client:logs(id, { follow=false, stdout=true, stderr=true, tail="all"|n, since=, until_=, timestamps=false }) ->
+** stream of chunk, "stdout"|"stderr". There is no default timeout; one that is given bounds the stream's whole
+** life. */
 int meth_logs(lua_State *L) {
   static const struct lx_option known[] = {
     {"follow", LX_BOOLEAN}, {"stdout", LX_BOOLEAN}, {"stderr", LX_BOOLEAN}, {"tail", LX_NUMBER_OR_STRING},

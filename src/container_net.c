@@ -1,7 +1,7 @@
 /* container_net.c: the options of create_container about the network: ports, network, aliases. See container_body.c.
 **
-** The Engine's ports are strings, and an empty list of bindings, which means "any free port" today, will mean nothing in a
-** later version: so a binding is always sent, with HostPort "" where the Engine shall choose. */
+** The Engine's ports are strings, and an empty list of bindings, which means "any free port" today, will mean nothing
+** in a later version: so a binding is always sent, with HostPort "" where the Engine shall choose. */
 
 #include <lauxlib.h>
 #include <stdlib.h>
@@ -40,7 +40,8 @@ static void push_host_port(lua_State *L, const char *key) {
   lua_Integer port = lua_type(L, -1) == LUA_TNUMBER ? lua_tointegerx(L, -1, &exact) : 0;
   if (!exact || port < 1 || port > 65535) {
     luaL_tolstring(L, -1, NULL);
-    lx_misuse(L, "create_container: option 'ports': '%s': a host port (1 to 65535) expected, got %s", key, lua_tostring(L, -1));
+    lx_misuse(L, "create_container: option 'ports': '%s': a host port (1 to 65535) expected, got %s", key,
+              lua_tostring(L, -1));
   }
   lua_pushfstring(L, "%I", (LUAI_UACINT)port);
 }
@@ -67,8 +68,8 @@ static void push_binding(lua_State *L, const char *key) {
     lua_setfield(L, value + 1, "HostPort");
     lua_settop(L, value + 1);
   } else {
-    lx_misuse(L, "create_container: option 'ports': '%s': true, a host port, { host_ip=, host_port= }, or a list of those "
-              "expected, got %s", key, luaL_typename(L, value));
+    lx_misuse(L, "create_container: option 'ports': '%s': true, a host port, { host_ip=, host_port= }, or a list of "
+              "those expected, got %s", key, luaL_typename(L, value));
   }
 }
 
@@ -110,7 +111,9 @@ static void set_ports(lua_State *L, int body, int host) {
         push_bindings(L, key);
         push_port_key(L, key, length);
         lua_pushvalue(L, -1);
-        if (lua_rawget(L, bindings) != LUA_TNIL) lx_misuse(L, "create_container: option 'ports': '%s' is there twice", key);
+        if (lua_rawget(L, bindings) != LUA_TNIL) {
+          lx_misuse(L, "create_container: option 'ports': '%s' is there twice", key);
+        }
         lua_pop(L, 1);
         lua_pushvalue(L, -1);
         lua_newtable(L);

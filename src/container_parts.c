@@ -1,5 +1,5 @@
-/* container_parts.c: options of create_container that are tables of their own, or have a little language: restart, healthcheck,
-** mounts, ulimits, devices, cpus. See container_body.c. */
+/* container_parts.c: options of create_container that are tables of their own, or have a little language: restart,
+** healthcheck, mounts, ulimits, devices, cpus. See container_body.c. */
 
 #include <lauxlib.h>
 #include <math.h>
@@ -36,6 +36,7 @@ static void set_restart(lua_State *L, int host) {
   }
   if (i == sizeof names / sizeof *names) {
     container_misuse(L, "restart", "\"no\", \"always\", \"unless-stopped\", \"on-failure\" or \"on-failure:3\"");
+    return; /* it does not come back */
   }
   lua_createtable(L, 0, 2);
   lua_pushstring(L, names[i]);
@@ -55,8 +56,8 @@ static void set_time(lua_State *L, int option, int check, const char *name, cons
   if (lx_option(L, option, name) != LUA_TNIL) {
     seconds = lua_tonumber(L, -1);
     if ((seconds > 0 && seconds < MILLISECOND) || seconds > MOST_SECONDS) {
-      lx_misuse(L, "create_container: option 'healthcheck': %s: seconds, 0 (as the image has it) or at least 0.001, expected, "
-                "got %f", name, seconds);
+      lx_misuse(L, "create_container: option 'healthcheck': %s: seconds, 0 (as the image has it) or at least 0.001, "
+                "expected, got %f", name, seconds);
     }
     lua_pushinteger(L, (lua_Integer)floor(seconds * NANO + 0.5));
     lua_setfield(L, check, field);
@@ -64,7 +65,8 @@ static void set_time(lua_State *L, int option, int check, const char *name, cons
   lua_pop(L, 1);
 }
 
-/* The field `test`: a string is a shell command. Pushes the Engine's list, or nothing and answers 0 where the image's is meant. */
+/* The field `test`: a string is a shell command. Pushes the Engine's list, or nothing and answers 0 where the image's
+** is meant. */
 static int push_test(lua_State *L, int option) {
   const char *word;
   switch (lx_option(L, option, "test")) {
@@ -83,13 +85,15 @@ static int push_test(lua_State *L, int option) {
   lua_rawgeti(L, -1, 1);
   word = lua_isstring(L, -1) ? lua_tostring(L, -1) : "CMD";
   if (strcmp(word, "CMD") != 0 && strcmp(word, "CMD-SHELL") != 0 && strcmp(word, "NONE") != 0) {
-    lx_misuse(L, "create_container: option 'healthcheck': test: a list begins with CMD, CMD-SHELL or NONE, not with '%s'", word);
+    lx_misuse(L, "create_container: option 'healthcheck': test: a list begins with CMD, CMD-SHELL or NONE, not with "
+              "'%s'", word);
   }
   lua_pop(L, 1);
   return 1;
 }
 
-/* { test=, interval=, timeout=, start_period=, retries=, start_interval= }, or false: none, although the image has one */
+/* { test=, interval=, timeout=, start_period=, retries=, start_interval= }, or false: none, although the image has
+** one */
 static void set_healthcheck(lua_State *L, int body) {
   static const struct lx_option known[] = {
     {"test", LX_STRING_OR_TABLE}, {"interval", LX_SECONDS}, {"timeout", LX_SECONDS}, {"start_period", LX_SECONDS},
@@ -141,7 +145,8 @@ static void push_mount(lua_State *L, lua_Integer index) {
   size_t i = 0;
   const char *type, *source, *target;
   if (!lua_istable(L, mount)) {
-    lx_misuse(L, "create_container: option 'mounts': item %I: table expected, got %s", (LUAI_UACINT)index, luaL_typename(L, mount));
+    lx_misuse(L, "create_container: option 'mounts': item %I: table expected, got %s", (LUAI_UACINT)index,
+              luaL_typename(L, mount));
   }
   lx_checkoptions(L, mount, "create_container: option 'mounts'", known);
   type = lx_option_string(L, mount, "type", NULL);
@@ -150,10 +155,12 @@ static void push_mount(lua_State *L, lua_Integer index) {
   if (!type) type = types[0];
   while (i < sizeof types / sizeof *types && strcmp(type, types[i]) != 0) i++;
   if (i == sizeof types / sizeof *types) {
-    lx_misuse(L, "create_container: option 'mounts': item %I: type: volume, bind, tmpfs, npipe, cluster or image expected, got "
-              "'%s'", (LUAI_UACINT)index, type);
+    lx_misuse(L, "create_container: option 'mounts': item %I: type: volume, bind, tmpfs, npipe, cluster or image "
+              "expected, got '%s'", (LUAI_UACINT)index, type);
   }
-  if (!target || !*target) lx_misuse(L, "create_container: option 'mounts': item %I: target is missing", (LUAI_UACINT)index);
+  if (!target || !*target) {
+    lx_misuse(L, "create_container: option 'mounts': item %I: target is missing", (LUAI_UACINT)index);
+  }
   if ((!source || !*source) && (strcmp(type, "bind") == 0 || strcmp(type, "image") == 0)) {
     lx_misuse(L, "create_container: option 'mounts': item %I: source is missing", (LUAI_UACINT)index);
   }
@@ -199,7 +206,8 @@ static lua_Integer limit_of(lua_State *L, int table, const char *field, const ch
   if (table) lx_option(L, table, field);
   n = lua_type(L, -1) == LUA_TNUMBER ? lua_tointegerx(L, -1, &exact) : 0;
   if (lua_type(L, -1) != LUA_TNUMBER || !exact || n < -1) {
-    lx_misuse(L, "create_container: option 'ulimits': '%s': an integer (-1: no limit), or { soft=, hard= }, expected", name);
+    lx_misuse(L, "create_container: option 'ulimits': '%s': an integer (-1: no limit), or { soft=, hard= }, expected",
+              name);
   }
   if (table) lua_pop(L, 1);
   return n;
@@ -259,7 +267,8 @@ static void set_devices(lua_State *L, int host) {
         if (inside[inside_length]) rights = inside + inside_length + 1;
       }
       if (*text != '/' || *inside != '/' || !*rights || rights[strspn(rights, "rwm")]) {
-        lx_misuse(L, "create_container: option 'devices': \"/dev/fuse\", or \"/dev/host:/dev/inside:rwm\", expected, got '%s'", text);
+        lx_misuse(L, "create_container: option 'devices': \"/dev/fuse\", or \"/dev/host:/dev/inside:rwm\", expected, "
+                  "got '%s'", text);
       }
       lua_createtable(L, 0, 3);
       set_part(L, "PathOnHost", text, length);

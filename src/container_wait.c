@@ -1,11 +1,13 @@
 /* container_wait.c: wait_container and wait_healthy.
 **
-** wait_container is the Engine's own wait. Its headers come at once and its body when the container has ended, and a wait that failed
-** is a 200 with Error.Message. To see the end of what is started later, begin to wait before starting it (condition "next-exit").
+** wait_container is the Engine's own wait. Its headers come at once and its body when the container has ended, and a
+** wait that failed is a 200 with Error.Message. To see the end of what is started later, begin to wait before
+** starting it (condition "next-exit").
 **
-** wait_healthy asks until the health check has passed. When it gives up, for a failure or because the time is over, it takes up to
-** RESERVE more to fetch the end of the container's log, so that the error says why: err.state, err.health, err.exit_code, err.probe
-** (what the last probe printed) and err.log. Where that second does not suffice, the log is missing, and nothing else. */
+** wait_healthy asks until the health check has passed. When it gives up, for a failure or because the time is over,
+** it takes up to RESERVE more to fetch the end of the container's log, so that the error says why: err.state,
+** err.health, err.exit_code, err.probe (what the last probe printed) and err.log. Where that second does not suffice,
+** the log is missing, and nothing else. */
 
 #include <lauxlib.h>
 #include <string.h>
@@ -40,7 +42,9 @@ static int wait_done(lua_State *L, struct call *k) {
   int failed = container_wait_fault(L, k);
   if (failed) return failed;
   node = json_get(&k->doc, 0, "StatusCode");
-  if (!json_is(&k->doc, node, JSON_INTEGER)) return call_fail(L, k, KIND_PROTOCOL, "the Engine's reply has no StatusCode");
+  if (!json_is(&k->doc, node, JSON_INTEGER)) {
+    return call_fail(L, k, KIND_PROTOCOL, "the Engine's reply has no StatusCode");
+  }
   lua_createtable(L, 0, 1);
   lua_pushinteger(L, json_integer(&k->doc, node, 0));
   lua_setfield(L, -2, "exit_code");
@@ -53,8 +57,10 @@ int meth_wait_container(lua_State *L) {
   struct call *k = container_begin(L, "wait_container", known);
   const char *condition = lx_option_string(L, k->options, "condition", NULL);
   if (!condition) condition = "not-running";
-  if (strcmp(condition, "not-running") != 0 && strcmp(condition, "next-exit") != 0 && strcmp(condition, "removed") != 0) {
-    return lx_misuse(L, "wait_container: option 'condition': not-running, next-exit or removed expected, got '%s'", condition);
+  if (strcmp(condition, "not-running") != 0 && strcmp(condition, "next-exit") != 0 &&
+      strcmp(condition, "removed") != 0) {
+    return lx_misuse(L, "wait_container: option 'condition': not-running, next-exit or removed expected, got '%s'",
+                     condition);
   }
   call_no_default_timeout(L, k);
   container_request(L, k, "ContainerWait");
@@ -300,7 +306,8 @@ static int judge(lua_State *L, struct call *k) {
     }
     return give_up(L, k, KIND_ENGINE);
   }
-  if (strcmp(status, "exited") == 0 || strcmp(status, "dead") == 0 || (strcmp(status, "created") == 0 && exit_code != 0)) {
+  if (strcmp(status, "exited") == 0 || strcmp(status, "dead") == 0 ||
+      (strcmp(status, "created") == 0 && exit_code != 0)) {
     size_t length;
     const char *error = json_string(doc, json_get(doc, state, "Error"), &k->scratch, &length);
     lua_pushfstring(L, strcmp(status, "created") == 0 ? "the container could not be started (status %I)"
@@ -316,8 +323,9 @@ static int judge(lua_State *L, struct call *k) {
   return later(L, k); /* created, restarting, paused, removing, or starting */
 }
 
-/* client:wait_healthy(id, { timeout= }) -> true | nil, err with the fields state, health, exit_code, probe and log. A container
-** without a health check is healthy when it runs. The time is the client's default where no timeout is given. */
+/* client:wait_healthy(id, { timeout= }) -> true | nil, err with the fields state, health, exit_code, probe and log. A
+** container without a health check is healthy when it runs. The time is the client's default where no timeout is
+** given. */
 int meth_wait_healthy(lua_State *L) {
   static const struct lx_option known[] = {LX_COMMON_OPTIONS};
   struct call *k = container_begin(L, "wait_healthy", known);

@@ -1,7 +1,9 @@
-/* containers.c: the container operations that change a state: start, stop, restart, remove; and the list of all methods.
+/* containers.c: the container operations that change a state: start, stop, restart, remove; and the list of all
+** methods.
 **
-** The state that was asked for counts, not who brought it about: starting what runs and stopping what is stopped is success (the
-** Engine answers 304), and so is removing what somebody else is removing: then the call waits until it is gone. */
+** The state that was asked for counts, not who brought it about: starting what runs and stopping what is stopped is
+** success (the Engine answers 304), and so is removing what somebody else is removing: then the call waits until it
+** is gone. */
 
 #include "containers.h"
 
@@ -32,8 +34,8 @@ const char *container_label_option(lua_State *L, int options, const char *op, co
   const char *text = lx_option_string(L, options, name, length);
   if (text && !ref_is_label_name(text, *length)) {
     lx_pushexcerpt(L, text, *length);
-    lx_misuse(L, "%s: option '%s': lower-case letters, digits, '_' and '-' expected, the first a letter or digit, got '%s'",
-              op, name, lua_tostring(L, -1));
+    lx_misuse(L, "%s: option '%s': lower-case letters, digits, '_' and '-' expected, the first a letter or digit, got "
+              "'%s'", op, name, lua_tostring(L, -1));
   }
   return text;
 }
@@ -84,8 +86,8 @@ static int stop(lua_State *L, const char *name, int which) {
   size_t length;
   const char *signal = lx_option_string(L, k->options, "signal", &length);
   if (seconds < -1 || seconds > INT32_MAX) {
-    return lx_misuse(L, "%s: option 'stop_timeout': seconds (an integer >= 0), or -1 for no limit, expected, got %I", name,
-                     (LUAI_UACINT)seconds);
+    return lx_misuse(L, "%s: option 'stop_timeout': seconds (an integer >= 0), or -1 for no limit, expected, got %I",
+                     name, (LUAI_UACINT)seconds);
   }
   if (signal && length == 0) return lx_misuse(L, "%s: option 'signal': it is empty", name);
   k->step = which;

@@ -11,7 +11,7 @@
 #include "lx.h"
 
 struct context {
-  struct loop *loop;
+  struct loop *loop; /* NULL: finalised, but not yet out of reach of other finalisers */
   int cancelled;
   uint64_t deadline; /* its own or its parent's, the earlier; LOOP_NEVER */
   char reason[256];  /* cut if longer */
@@ -36,6 +36,7 @@ const char *context_reason(const struct context *c) {
 }
 
 void context_add(struct context *c, struct wait *w) {
+  if (!c->loop) return; /* it may be gone before the wait is */
   w->context = c;
   w->context_next = c->waits;
   w->context_link = &c->waits;
@@ -49,14 +50,36 @@ void context_remove(struct wait *w) {
   w->context = NULL;
 }
 
+static void leave_parent(struct context *c) {
+  if (!c->link) return;
+  *c->link = c->sibling;
+  if (c->sibling) c->sibling->link = c->link;
+  c->link = NULL;
+  c->sibling = NULL;
+}
+
+/* And all below it, which then need their parents no more. Not recursive: nobody bounds how deep they are nested. */
 static void cancel(struct context *c, const char *reason) {
-  struct wait *w;
-  struct context *child;
-  if (c->cancelled) return;
-  c->cancelled = 1;
-  snprintf(c->reason, sizeof c->reason, "%s", reason);
-  for (w = c->waits; w; w = w->context_next) wait_wake(w, WAIT_CANCELLED);
-  for (child = c->children; child; child = child->sibling) cancel(child, reason);
+  struct context *todo = NULL;
+  while (c) {
+    struct wait *w;
+    if (!c->cancelled) {
+      c->cancelled = 1;
+      snprintf(c->reason, sizeof c->reason, "%s", reason);
+      for (w = c->waits; w; w = w->context_next) wait_wake(w, WAIT_CANCELLED);
+    }
+    while (c->children) {
+      struct context *child = c->children;
+      leave_parent(child);
+      child->sibling = todo;
+      todo = child;
+    }
+    c = todo;
+    if (c) {
+      todo = c->sibling;
+      c->sibling = NULL;
+    }
+  }
 }
 
 /* ctx:cancel(reason) */
@@ -74,7 +97,7 @@ static int meth_done(lua_State *L) {
     lua_pushstring(L, c->reason[0] ? c->reason : "cancelled");
     return 2;
   }
-  if (c->deadline != LOOP_NEVER && loop_now(c->loop) >= c->deadline) {
+  if (c->loop && c->deadline != LOOP_NEVER && loop_now(c->loop) >= c->deadline) {
     lua_pushboolean(L, 1);
     lua_pushliteral(L, "timeout");
     return 2;
@@ -91,18 +114,10 @@ static int meth_tostring(lua_State *L) {
 
 static int context_gc(lua_State *L) {
   struct context *c = luaL_checkudata(L, 1, CONTEXT_T);
+  c->loop = NULL;
   while (c->waits) context_remove(c->waits);
-  while (c->children) { /* they live on, without a parent */
-    struct context *child = c->children;
-    c->children = child->sibling;
-    child->link = NULL;
-    child->sibling = NULL;
-  }
-  if (c->link) {
-    *c->link = c->sibling;
-    if (c->sibling) c->sibling->link = c->link;
-    c->link = NULL;
-  }
+  while (c->children) leave_parent(c->children); /* they live on, without a parent */
+  leave_parent(c);
   return 0;
 }
 
@@ -124,13 +139,14 @@ int fn_context(lua_State *L) {
   lua_pushvalue(L, 2);
   lua_setiuservalue(L, -2, 1); /* keeps the parent alive */
   c->deadline = loop_deadline(c->loop, lx_option_number(L, 1, "timeout", -1));
-  if (parent) {
-    if (parent->deadline < c->deadline) c->deadline = parent->deadline;
+  if (parent && parent->deadline < c->deadline) c->deadline = parent->deadline;
+  if (parent && parent->cancelled) {
+    cancel(c, parent->reason);
+  } else if (parent && parent->loop) {
     c->sibling = parent->children;
     c->link = &parent->children;
     if (c->sibling) c->sibling->link = &c->sibling;
     parent->children = c;
-    if (parent->cancelled) cancel(c, parent->reason);
   }
   return 1;
 }

@@ -232,7 +232,7 @@ static int list_done(lua_State *L, struct call *k) {
     shape_set(L, doc, item, fields);
     set_names(L, doc, json_get(doc, item, "RepoTags"), "tags");
     set_names(L, doc, json_get(doc, item, "RepoDigests"), "digests");
-    record_attach(L, meta, item);
+    record_attach(L, meta, doc, item);
     lua_rawseti(L, -2, (lua_Integer)i + 1);
   }
   return 1;

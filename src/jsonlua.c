@@ -5,8 +5,9 @@
 ** hand in stack slots of its own, found by a cheap hash of their first bytes. Everything it holds is on the Lua stack
 ** or the C stack, so a raised memory error leaves nothing behind.
 **
-** Records: a document is one userdata (header, nodes, text) without a finaliser. Which row belongs to which node is
-** kept by the row's address: the first row in the userdata itself, more of them in a table that is made for the second.
+** Records: a document is one userdata, header and text, without a finaliser; its nodes would be half as much memory again, so
+** a row's text is parsed once more when its `raw` is asked for. Where in the text a row is, is kept by the
+** row's address: the first row's in the userdata itself, those of more in a table that is made for the second.
 ** An address is only looked up for a table that has the document's metatable, and a new row at an old address
 ** overwrites the entry, so rows that are gone need no cleaning up. */
 
@@ -371,31 +372,80 @@ int jsonlua_encode(lua_State *L, int idx, struct buf *out) {
 
 /* ---- records ---- */
 
-/* One block: this, the nodes, the text. Its one user value is the table row's address → node, from the second row on.
-** The text is behind the nodes so that those are aligned. */
-struct document {
-  struct json_doc doc;
-  const void *row; /* the first row, NULL: none so far */
-  uint32_t node;   /* …and its node */
+#define TAPE_T "docker_watcher.tape"
+
+/* Where a row's text lies in the document's. */
+struct span {
+  uint32_t start, end;
 };
+
+/* One block: this and the text. Its one user value is the table row's address → span, from the second row on. */
+struct document {
+  size_t length;
+  uint32_t items;   /* rows to expect */
+  const void *row;  /* the first row, NULL: none so far */
+  struct span span; /* …and its place */
+  char text[];
+};
+
+/* A scratch json_doc that the collector frees should an error be raised meanwhile. */
+static int tape_gc(lua_State *L) {
+  json_free(luaL_checkudata(L, 1, TAPE_T));
+  return 0;
+}
+
+static struct json_doc *push_tape(lua_State *L) {
+  struct json_doc *tape = lua_newuserdatauv(L, sizeof *tape, 0);
+  memset(tape, 0, sizeof *tape);
+  if (luaL_newmetatable(L, TAPE_T)) {
+    lua_pushcfunction(L, tape_gc);
+    lua_setfield(L, -2, "__gc");
+  }
+  lua_setmetatable(L, -2);
+  return tape;
+}
+
+/* Pushes the value whose text is there; it was parsed before, so only memory can be wanting. */
+static void push_span(lua_State *L, const struct document *d, struct span at) {
+  struct json_fault fault;
+  struct json_doc *tape = push_tape(L);
+  if (json_parse(tape, d->text + at.start, at.end - at.start, &fault) != 0) luaL_error(L, "raw: %s", fault.reason);
+  jsonlua_push(L, tape, 0);
+  json_free(tape);
+  lua_remove(L, -2);
+}
+
+static lua_Integer pack_span(struct span at) {
+  return (lua_Integer)((uint64_t)at.start << 32 | at.end);
+}
+
+static struct span unpack_span(lua_Integer packed) {
+  struct span at = {(uint32_t)((uint64_t)packed >> 32), (uint32_t)(uint64_t)packed};
+  return at;
+}
 
 /* Pushes row's field `raw`, which is made here at the first time. The document is the first upvalue. */
 static void push_raw(lua_State *L, int row) {
   const struct document *d = lua_touserdata(L, lua_upvalueindex(1));
   const void *self = lua_topointer(L, row);
-  uint32_t node = JSON_NONE;
+  struct span at = {0, 0};
   lua_pushliteral(L, "raw");
   if (lua_rawget(L, row) != LUA_TNIL) return;
   lua_pop(L, 1);
   if (self == d->row) {
-    node = d->node;
-  } else if (lua_getiuservalue(L, lua_upvalueindex(1), 1) == LUA_TTABLE) {
-    if (lua_rawgetp(L, -1, self) == LUA_TNUMBER) node = (uint32_t)lua_tointeger(L, -1);
-    lua_pop(L, 2);
+    at = d->span;
   } else {
+    if (lua_getiuservalue(L, lua_upvalueindex(1), 1) == LUA_TTABLE) {
+      if (lua_rawgetp(L, -1, self) == LUA_TNUMBER) at = unpack_span(lua_tointeger(L, -1));
+      lua_pop(L, 1);
+    }
     lua_pop(L, 1);
   }
-  jsonlua_push(L, &d->doc, node);
+  if (at.end == 0) {
+    lua_pushnil(L); /* a table that only borrowed the metatable */
+    return;
+  }
+  push_span(L, d, at);
   lua_pushliteral(L, "raw");
   lua_pushvalue(L, -2);
   lua_rawset(L, row);
@@ -431,17 +481,13 @@ static int record_pairs(lua_State *L) {
 
 void record_document(lua_State *L, const struct json_doc *doc) {
   struct document *d;
-  size_t nodes = (size_t)doc->used * sizeof *doc->nodes;
   luaL_checkstack(L, LUA_MINSTACK, NULL);
   lua_createtable(L, 0, 4); /* the metatable */
-  d = lua_newuserdatauv(L, sizeof *d + nodes + doc->length, 1);
+  d = lua_newuserdatauv(L, sizeof *d + doc->length, 1);
   memset(d, 0, sizeof *d);
-  d->doc.nodes = (struct json_node *)(d + 1);
-  d->doc.used = d->doc.size = doc->used;
-  d->doc.text = (char *)(d + 1) + nodes;
-  d->doc.length = doc->length;
-  memcpy(d + 1, doc->nodes, nodes);
-  memcpy((char *)(d + 1) + nodes, doc->text, doc->length);
+  d->length = doc->length;
+  d->items = json_is(doc, 0, JSON_ARRAY) ? doc->nodes[0].count : 1;
+  memcpy(d->text, doc->text, doc->length);
   lua_pushvalue(L, -1);
   lua_pushcclosure(L, record_index, 1);
   lua_setfield(L, -3, "__index");
@@ -460,24 +506,48 @@ static struct document *push_document(lua_State *L, int meta) {
   return lua_touserdata(L, -1);
 }
 
-void record_attach(lua_State *L, int meta, uint32_t node) {
+/* Where a node's text begins: a string's offset is behind its quote. */
+static uint32_t start_of(const struct json_doc *doc, uint32_t node) {
+  return doc->nodes[node].offset - (doc->nodes[node].type == JSON_STRING);
+}
+
+static int is_blank(char c) {
+  return c == ' ' || c == '\n' || c == '\r' || c == '\t';
+}
+
+/* The text of the document's value, or of one of its items: up to the next item's, or the bracket at the end, less what is between. */
+static struct span find_span(const struct json_doc *doc, uint32_t node) {
+  uint32_t next = doc->nodes[node].next;
+  struct span at = {start_of(doc, node), (uint32_t)doc->length};
+  if (node == 0) {
+    at.start = 0;
+    return at;
+  }
+  if (next < doc->used) at.end = start_of(doc, next);
+  else while (doc->text[--at.end] != ']') continue;
+  while (is_blank(doc->text[at.end - 1]) || doc->text[at.end - 1] == ',') at.end--;
+  return at;
+}
+
+void record_attach(lua_State *L, int meta, const struct json_doc *doc, uint32_t node) {
   struct document *d;
+  struct span at = find_span(doc, node);
   const void *row = lua_topointer(L, -1);
   luaL_checkstack(L, LUA_MINSTACK, NULL);
   meta = lua_absindex(L, meta);
   d = push_document(L, meta);
   if (!d->row || d->row == row) {
     d->row = row;
-    d->node = node;
+    d->span = at;
     lua_pop(L, 1);
   } else {
     if (lua_getiuservalue(L, -1, 1) != LUA_TTABLE) {
       lua_pop(L, 1);
-      lua_createtable(L, 0, json_is(&d->doc, 0, JSON_ARRAY) ? (int)d->doc.nodes[0].count : 1);
+      lua_createtable(L, 0, (int)d->items);
       lua_pushvalue(L, -1);
       lua_setiuservalue(L, -3, 1);
     }
-    lua_pushinteger(L, node);
+    lua_pushinteger(L, pack_span(at));
     lua_rawsetp(L, -2, row);
     lua_pop(L, 2);
   }

@@ -81,6 +81,7 @@ struct loop *loop_get(lua_State *L) {
   if (lua_rawgetp(L, LUA_REGISTRYINDEX, &key) == LUA_TUSERDATA) {
     handle = lua_touserdata(L, -1);
     lua_pop(L, 1);
+    if (!*handle) luaL_error(L, "the Lua state is being closed"); /* in a __gc that comes later than ours */
     return *handle;
   }
   lua_pop(L, 1);

@@ -1,7 +1,8 @@
-/* names.c: docker.container_name and docker.parse_reference: what ref.c knows, for Lua. Both are pure; no client is needed.
+/* names.c: docker.container_name and docker.parse_reference: what ref.c knows, for Lua. Both are pure; no client is
+** needed.
 **
-** A name is made from the caller's own words, so bad ones are misuse. A reference mostly comes from outside (a registry, a
-** configuration), so one that distribution/reference refuses is an answer: nil, err of kind "invalid". */
+** A name is made from the caller's own words, so bad ones are misuse. A reference mostly comes from outside (a
+** registry, a configuration), so one that distribution/reference refuses is an answer: nil, err of kind "invalid". */
 
 #include "names.h"
 
@@ -21,8 +22,8 @@ static const char *check_label_name(lua_State *L, int arg, const char *what, siz
   const char *text = check_string(L, arg, "container_name", what, length);
   if (!ref_is_label_name(text, *length)) {
     lx_pushexcerpt(L, text, *length);
-    lx_misuse(L, "container_name: %s '%s': lower-case letters, digits, '_' and '-' expected, the first a letter or digit",
-              what, lua_tostring(L, -1));
+    lx_misuse(L, "container_name: %s '%s': lower-case letters, digits, '_' and '-' expected, the first a letter or "
+              "digit", what, lua_tostring(L, -1));
   }
   return text;
 }
@@ -51,7 +52,8 @@ static void set_part(lua_State *L, const char *field, struct ref_part part) {
 }
 
 /* Sets t[field] for the table at the top to what `put` writes about r. */
-static void set_printed(lua_State *L, const char *field, int (*put)(struct buf *, const struct ref *), const struct ref *r) {
+static void set_printed(lua_State *L, const char *field, int (*put)(struct buf *, const struct ref *),
+                        const struct ref *r) {
   luaL_Buffer buffer;
   size_t room = sizeof "library/" + r->domain.length + r->path.length + r->tag.length + r->digest.length + 4;
   struct buf b = {NULL, 0, room, room}; /* never needs more, so it never allocates */

@@ -79,7 +79,7 @@ int shape_reply(lua_State *L, struct call *k, const struct shape_field *fields) 
   meta = lua_gettop(L);
   shape_new(L, fields, 2);
   shape_set(L, &k->doc, 0, fields);
-  record_attach(L, meta, 0);
+  record_attach(L, meta, &k->doc, 0);
   return 1;
 }
 

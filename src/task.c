@@ -8,7 +8,7 @@
 ** raises it. A cancelled task is told once: the wait it is in, or its next one, gives nil, err with kind "cancelled"; it may
 ** then clean up with further calls. While run() ends because of an error, sleep and join are refused as cancelled, also to tasks
 ** that are only then spawned, and a task that has asked or was resumed LIMIT_CANCELLED_WAITS times is ended where it stands (its
-** to-be-closed variables are closed), so that a loop that ignores errors ends as well. */
+** to-be-closed variables are closed), so that a loop that ignores errors ends as well; nor are more tasks than that spawned then. */
 
 #include <lauxlib.h>
 #include <stdlib.h>
@@ -22,7 +22,7 @@
 #define SIGNAL_T "docker_watcher.signal"
 #define SLEEP_T "docker_watcher.sleep"
 
-enum task_state { TASK_READY, TASK_RUNNING, TASK_SLEEPING, TASK_DONE, TASK_FAILED };
+enum task_state { TASK_READY, TASK_RUNNING, TASK_SLEEPING, TASK_DONE, TASK_FAILED, TASK_GONE /* with the Lua state */ };
 
 struct task {
   struct loop *loop;
@@ -48,11 +48,15 @@ struct signal_watch {
 
 static const char tasks_key = 0; /* registry: task* → userdata of the living tasks */
 
+static int has_ended(const struct task *t) {
+  return t->state == TASK_DONE || t->state == TASK_FAILED || t->state == TASK_GONE;
+}
+
 /* ---- the ready list ---- */
 
 void task_ready(struct task *t) {
   struct tasks *all = loop_tasks(t->loop);
-  if (t->queued || t->state == TASK_DONE || t->state == TASK_FAILED) return;
+  if (t->queued || has_ended(t)) return;
   t->queued = 1;
   t->next = NULL;
   *all->ready_tail = t;
@@ -91,7 +95,7 @@ int task_take_cancel(struct loop *loop) {
 
 /* The wait it is in gets the verdict; or, where that has another one or there is none, its next. */
 static void task_cancel(struct task *t) {
-  if (t->state == TASK_DONE || t->state == TASK_FAILED) return;
+  if (has_ended(t)) return;
   if (t->state == TASK_SLEEPING && t->wait) {
     struct wait *w = t->wait;
     wait_wake(w, WAIT_CANCELLED);
@@ -281,7 +285,8 @@ static int meth_join(lua_State *L) {
   struct task *t = luaL_checkudata(L, 1, TASK_T);
   struct loop *loop = t->loop;
   lua_settop(L, 1);
-  if (t->state != TASK_DONE && t->state != TASK_FAILED) {
+  if (t->state == TASK_GONE) return lx_misuse(L, "join: the Lua state is being closed");
+  if (!has_ended(t)) {
     struct sleep *s;
     if (!loop_tasks(loop)->running) return lx_misuse(L, "join: the task has not ended and the loop is not running");
     if (loop_tasks(loop)->current == t) return lx_misuse(L, "join: a task cannot join itself");
@@ -326,15 +331,17 @@ static int meth_cancel(lua_State *L) {
 }
 
 static int meth_tostring(lua_State *L) {
-  static const char *const states[] = {"ready", "running", "sleeping", "done", "failed"};
+  static const char *const states[] = {"ready", "running", "sleeping", "done", "failed", "gone"};
   struct task *t = luaL_checkudata(L, 1, TASK_T);
   lua_pushfstring(L, "task (%s)", states[t->state]);
   return 1;
 }
 
-/* Only at the end of the state, or when nobody can reach it any more: then it has ended. */
+/* Only at the end of the state, or when nobody can reach it any more: then it has ended. The loop may be finalised before those
+** who still use the task. */
 static int task_gc(lua_State *L) {
   struct task *t = luaL_checkudata(L, 1, TASK_T);
+  if (!has_ended(t)) t->state = TASK_GONE;
   t->joiners = NULL;
   if (t->wait) t->wait->task = NULL;
   t->wait = NULL;
@@ -363,7 +370,7 @@ static struct task *new_task(lua_State *L, struct loop *loop, int arguments) {
   lua_xmove(L, co, arguments + 1);
   t->arguments = arguments;
   t->state = TASK_READY;
-  t->ending = t->cancelled = all->ending;
+  t->ending = t->cancelled = all->ending > 0;
   all->live++;
   task_ready(t);
   return t;
@@ -371,8 +378,14 @@ static struct task *new_task(lua_State *L, struct loop *loop, int arguments) {
 
 /* loop.spawn(fn, …) -> task: starts at the loop's next turn. */
 static int fn_spawn(lua_State *L) {
+  struct loop *loop = loop_get(L);
+  struct tasks *all = loop_tasks(loop);
   luaL_checktype(L, 1, LUA_TFUNCTION);
-  new_task(L, loop_get(L), lua_gettop(L) - 1);
+  if (all->ending && all->ending++ > LIMIT_CANCELLED_WAITS) { /* tasks that replace each other would go on for ever */
+    push_verdict(L, WAIT_CANCELLED, "spawn");
+    return lua_error(L);
+  }
+  new_task(L, loop, lua_gettop(L) - 1);
   return 1;
 }
 
@@ -427,13 +440,13 @@ static int run_body(lua_State *L) {
   lua_State *co;
   while (all->live > 0) {
     if (run_ready(L, loop)) {
-      if (failed) {
+      if (failed || interrupted) { /* the first error counts; Ctrl-C's is lua.c's to raise */
         lua_pop(L, 1);
-      } else { /* the first error counts */
+      } else {
+        failed = 1;
         lua_replace(L, 1);
         cancel_all(L, loop);
       }
-      failed = 1;
     } else if (all->live > 0 && loop_turn(L, loop, before, all->ready == NULL) && !interrupted) {
       interrupted = 1;
       cancel_all(L, loop);
@@ -493,6 +506,7 @@ static int fn_sleep(lua_State *L) {
   lua_settop(L, 1);
   s = push_sleep(L, loop, NULL);
   wait_begin(s->wait, NULL, loop_deadline(loop, seconds));
+  if (s->wait->verdict == WAIT_TIMEOUT && task_may_yield(L, loop)) return lua_yieldk(L, 0, 0, sleep_k); /* the others' turn */
   return sleep_k(L, LUA_OK, 0);
 }
 

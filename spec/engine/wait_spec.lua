@@ -126,7 +126,7 @@ describe("waiting:", function()
         { body = "upstream timed out", type = "text/plain" },
         { body = "", type = "application/json" },
         { json = { Status = 0 } },
-        { framing = "chunked", body = { '{"StatusCode":', '0}' }, cut = 150 },
+        { framing = "chunked", body = { '{"StatusCode":', { close = true } } },
       } } } }
       local other <close> = docker.connect { host = server.host }
       has("upstream timed out", fails("protocol", other:wait_container("a")))
@@ -150,14 +150,14 @@ describe("waiting:", function()
     end)
 
     it("unhealthy: the error has the last probe's output and the end of the log, of both streams", function()
-      local c = start { image = env.images.unhealthy, healthcheck = { interval = 0.1, retries = 2 },
-        cmd = { "sh", "-c", "for i in $(seq 29); do echo line $i; done; echo trouble >&2; sleep 999" } }
+      local c = start { image = env.images.unhealthy, healthcheck = { interval = 1, retries = 1 },
+        cmd = { "sh", "-c", "for i in $(seq 29); do echo line $i; done; usleep 300000; echo trouble >&2; sleep 999" } }
       local err = fails("engine", client:wait_healthy(c.id, { timeout = 20 }))
       assert.equal("unhealthy", err.health)
       assert.equal("running", err.state)
       assert.is_nil(err.exit_code)
       assert.equal("no good", err.probe)
-      assert.truthy(err.log:find("line 29\n", 1, true))
+      assert.truthy(err.log:find("line 29\n", 1, true), err.log)
       assert.truthy(err.log:find("trouble\n", 1, true))
       assert.is_nil(err.log:find("line 5\n", 1, true))
       assert.equal(20, select(2, err.log:gsub("\n", "")))
@@ -229,7 +229,7 @@ describe("waiting:", function()
     end)
 
     it("paused is neither healthy nor unhealthy: it waits on (semantics 27)", function()
-      local c = start { image = env.images.healthy, healthcheck = { interval = 0.1 } }
+      local c = start { image = env.images.healthy, healthcheck = { interval = 1 } } -- no probe under way meanwhile
       assert.is_true(client:wait_healthy(c.id, { timeout = 20 }))
       assert.equal(204, (env.engine("POST", "/containers/" .. c.id .. "/pause")))
       local err = fails("timeout", client:wait_healthy(c.id, { timeout = 0.3 }))

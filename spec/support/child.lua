@@ -30,7 +30,7 @@ prelude = prelude:gsub("\n", " ") -- the program's own lines are counted from 2
 local function command(source, ...)
   local path = os.tmpname()
   env.write_file(path, prelude .. "\n" .. source)
-  local words = { "ulimit -c 0; exec", (env.lua:gsub("^LD_PRELOAD=", "env %0")), path }
+  local words = { "ulimit -c 0; exec env", env.lua, path }
   for i = 1, select("#", ...) do words[#words + 1] = env.quote((select(i, ...))) end
   return table.concat(words, " "), path
 end

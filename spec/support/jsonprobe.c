@@ -92,7 +92,7 @@ static int fn_record(lua_State *L) {
   lua_newtable(L);
   lua_pushliteral(L, "one");
   lua_setfield(L, -2, "kind");
-  record_attach(L, meta, 0);
+  record_attach(L, meta, &b->doc, 0);
   return 1;
 }
 
@@ -107,7 +107,7 @@ static int fn_rows(lua_State *L) {
     lua_newtable(L);
     lua_pushinteger(L, i);
     lua_setfield(L, -2, "row");
-    record_attach(L, meta, node);
+    record_attach(L, meta, &b->doc, node);
     lua_rawseti(L, -2, i);
     node = b->doc.nodes[node].next;
   }

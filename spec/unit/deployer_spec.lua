@@ -181,7 +181,8 @@ describe("deployer", function()
   -- operation | kind | cause
   for _, case in ipairs {
     { "pull_image", "unauthorized", "pull" }, { "pull_image", "stream", "pull" },
-    { "pull_image", "unreachable", "engine" }, { "pull_image", "not_found", "pull" }, { "ensure_network", "engine", "create" },
+    { "pull_image", "unreachable", "engine" }, { "pull_image", "not_found", "pull" },
+    { "ensure_network", "engine", "create" },
     { "create_container", "invalid", "create" }, { "create_container", "unreachable", "engine" },
     { "create_container", "interrupted", "engine" }, { "start_container", "unreachable", "engine" },
     { "disconnect_network", "engine", "route" }, { "connect_network", "engine", "route" },

@@ -1,5 +1,5 @@
--- docker_watcher.watcher and docker_watcher.worker: poller, deployer and workers together, on an engine and a registry that
--- are tables, in virtual time. The same for real is in spec/cli/cli_spec.lua.
+-- docker_watcher.watcher and docker_watcher.worker: poller, deployer and workers together, on an engine and a registry
+-- that are tables, in virtual time. The same for real is in spec/cli/cli_spec.lua.
 
 local docker = require "docker_watcher.docker"
 local errors = require "docker_watcher.error"
@@ -47,7 +47,9 @@ local function new(stages)
   w.made = watcher.new {
     config = { stages = stages, poll = { every = 60, jitter = 0.1 }, registries = {} }, client = w.engine.client,
     docker = docker, http = {}, loop = loop, registry = w.registry, random = function() return 0.5 end,
-    log = log.new { write = function(line) w.lines[#w.lines + 1] = line end, format = "json", now = function() return 0 end },
+    log = log.new {
+      write = function(line) w.lines[#w.lines + 1] = line end, format = "json", now = function() return 0 end,
+    },
     on_outcome = function(outcome) w.outcomes[#w.outcomes + 1] = outcome end,
   }
   --- Runs the watcher while fn does things, then stops it.
