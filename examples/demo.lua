@@ -29,12 +29,12 @@ function actions.ping()
   print(("Docker Engine %s, API %s"):format(version.version, version.api_version))
 end
 
--- Until exactly one container runs, under the name of that version; then asks it for its page.
+-- Until exactly one container runs, healthy, under the name of that version; then asks it for its page.
 function actions.wait(project, tag)
   local name = docker.container_name(project, "production", tag)
   local container = wait_for(name .. " in service alone", function()
     local list = running(project)
-    return #list == 1 and list[1].name == name and list[1]
+    return #list == 1 and list[1].name == name and list[1].status:find("(healthy)", 1, true) and list[1]
   end)
   local binding = assert(client:inspect_container(container.id)).ports["8080/tcp"][1]
   local host = binding.host_ip == "0.0.0.0" and "127.0.0.1" or binding.host_ip
@@ -42,12 +42,15 @@ function actions.wait(project, tag)
   print(("In service: %s, on host port %d. It answers: %s"):format(name, binding.host_port, page))
 end
 
--- Until the watcher has given the version up, and its container is gone.
+-- Until the watcher has said that it gave the version up, and its container is gone.
 function actions.refused(project, tag, log)
   wait_for(tag .. " given up", function()
     local file <close> = assert(io.open(log))
-    return file:read("a"):find("1.2.0", 1, true) and #running(project) == 1
-      and #assert(client:list_containers { all = true, project = project }) == 1
+    for line in file:lines() do
+      if line:find("deploy failed", 1, true) and line:find(tag, 1, true) then
+        return #assert(client:list_containers { all = true, project = project }) == 1
+      end
+    end
   end)
   print(tag .. " was tried, found unhealthy, and removed; the version before it never stopped serving.")
 end

@@ -1,8 +1,8 @@
 /* call.c: see call.h.
 **
-** A call's state is in its box (a userdata, so that an error or an abandoned coroutine lets the collector abort the transfer),
-** never in C locals: call_k runs again and again, as a plain loop for blocking callers and as a continuation in tasks. Boxes are
-** pooled in the client: a call on a warm client allocates nothing but its result. */
+** A call's state is in its box (a userdata, so that an error or an abandoned coroutine lets the collector abort the
+** transfer), never in C locals: call_k runs again and again, as a plain loop for blocking callers and as a
+** continuation in tasks. Boxes are pooled in the client: a call on a warm client allocates nothing but its result. */
 
 #define _GNU_SOURCE /* memmem */
 #include "call.h"
@@ -27,10 +27,11 @@
 /* ---- boxes ---- */
 
 void call_free(struct call *k) {
+  if (k->transfer) transfer_abort(k->transfer);
+  wait_free(k->wait); /* before the transfer, which may hold the loop's last reference */
+  k->wait = NULL;
   transfer_free(k->transfer);
   k->transfer = NULL;
-  wait_free(k->wait);
-  k->wait = NULL;
   buf_free(&k->path);
   buf_free(&k->body);
   auth_wipe(&k->auth);
@@ -92,7 +93,7 @@ struct call *call_begin(lua_State *L, const char *name, int options, const struc
   k->options = has_options ? options : 0;
   k->timeout = c->timeout;
   if (has_options) k->timeout = lx_option_number(L, options, "timeout", c->timeout);
-  k->inside = k->waiting = k->negotiations = k->by_get = k->failed = k->step = 0;
+  k->inside = k->waiting = k->negotiations = k->by_get = k->failed = k->told = k->step = 0;
   k->count = 0;
   k->node = JSON_NONE;
   k->note[0] = '\0';
@@ -164,8 +165,8 @@ int call_fail_verdict(lua_State *L, struct call *k) {
     case WAIT_READY:
     case WAIT_PENDING: break;
   }
-  lx_option(L, k->options, "ctx");
-  context = context_test(L, -1);
+  k->told = 1;
+  context = k->wait->context;
   if (context) reason = context_reason(context);
   if (*reason) return call_fail(L, k, KIND_CANCELLED, "cancelled: %s", reason);
   return call_fail(L, k, KIND_CANCELLED, "cancelled");
@@ -436,7 +437,7 @@ static void send_ping(lua_State *L, struct call *k) {
     .max_body = LIMIT_ERROR_BODY, .max_body_name = "LIMIT_ERROR_BODY"
   };
   k->state = CALL_NEGOTIATING;
-  k->negotiations++;
+  if (!k->by_get) k->negotiations++;
   start(L, k, &request);
 }
 
@@ -531,6 +532,8 @@ static int replied(lua_State *L, struct call *k) {
     int n = k->feed(L, k, &x->body, x->fault == FAULT_NONE);
     if (n != CALL_AGAIN) return n;
     if (x->fault) return call_fail_fault(L, k);
+  } else if (k->op->reply == REPLY_JSON && !x->body.length && (k->status == 200 || k->status == 201)) {
+    return call_fail(L, k, KIND_PROTOCOL, "the reply of %s is empty where JSON was expected", k->client->host);
   } else if (k->op->reply == REPLY_JSON && x->body.length) {
     struct json_fault fault;
     if (k->status >= 300) { /* an accepted refusal */
@@ -607,6 +610,7 @@ static int call_k(lua_State *L, int status, lua_KContext ctx) {
     lua_settop(L, k->top);
     loop_wait(L, k->wait, ctx, call_k);
   }
+  if (!k->told) task_owe_cancel(k->client->loop, k->wait);
   if (k->state != CALL_TAKEN) call_release(L, k);
   return n;
 }

@@ -15,11 +15,12 @@
 **     return call_run(L, k, inspect_done);
 **   }
 **
-** call_run negotiates the API version where that has not happened, sends, waits (blocks or yields), asks again where the
-** version was refused, turns refusals into nil, err, parses the JSON, and calls the finish function. That may make the next
-** request of the same operation (call_request … return call_run: same deadline, same context), so an operation of several
-** requests is a chain of finish functions. The stack stays as it was: 1 is the client, 2… the method's arguments, k->box the call.
-** What must live from one request to the next is in k (step, count, scratch, note), or on the stack above the box up to k->top. */
+** call_run negotiates the API version where that has not happened, sends, waits (blocks or yields), asks again where
+** the version was refused, turns refusals into nil, err, parses the JSON, and calls the finish function. That may
+** make the next request of the same operation (call_request … return call_run: same deadline, same context), so an
+** operation of several requests is a chain of finish functions. The stack stays as it was: 1 is the client, 2… the
+** method's arguments, k->box the call. What must live from one request to the next is in k (step, count, scratch,
+** note), or on the stack above the box up to k->top. */
 
 #ifndef DW_CALL_H
 #define DW_CALL_H
@@ -38,10 +39,12 @@ struct call;
 
 #define CALL_AGAIN (-1) /* not done yet */
 
-/* Pushes the results and answers their number, or the answer of another call_run, call_run_stream, call_pause, call_fail… */
+/* Pushes the results and answers their number, or the answer of another call_run, call_run_stream, call_pause,
+** call_fail… */
 typedef int (*call_finish)(lua_State *L, struct call *k);
-/* A stream's body as it comes: takes what it understands from the front of `body` (buf_consume). CALL_AGAIN: go on; else the
-** call ends with that many results. With `ended` the body is complete: CALL_AGAIN then goes to the finish function. */
+/* A stream's body as it comes: takes what it understands from the front of `body` (buf_consume). CALL_AGAIN: go on;
+** else the call ends with that many results. With `ended` the body is complete: CALL_AGAIN then goes to the finish
+** function. */
 typedef int (*call_feed)(lua_State *L, struct call *k, struct buf *body, int ended);
 
 enum call_state { CALL_FREE, CALL_BEGUN, CALL_NEGOTIATING, CALL_SENT, CALL_OPEN /* call_run_open */, CALL_PAUSING,
@@ -67,6 +70,7 @@ struct call {
   call_finish finish;
   call_finish rescue;      /* see call_rescue; NULL: failures are returned as they are */
   int failed;              /* nil, err of this call was made */
+  int told;                /* …and it was that the call is cancelled */
   call_feed feed;          /* NULL: the body is gathered */
   /* the request */
   const struct op *op;
@@ -89,9 +93,9 @@ struct call {
   char note[128];
 };
 
-/* Checks the arguments: a client at index 1 that is open, and at index `options` (0: there is none) an options table as `known`
-** says (lx_checkoptions; `known` ends with LX_COMMON_OPTIONS). Sets the stack's top to max(options, top), takes a call from
-** the pool and pushes its box. subject may be NULL. */
+/* Checks the arguments: a client at index 1 that is open, and at index `options` (0: there is none) an options table
+** as `known` says (lx_checkoptions; `known` ends with LX_COMMON_OPTIONS). Sets the stack's top to max(options, top),
+** takes a call from the pool and pushes its box. subject may be NULL. */
 struct call *call_begin(lua_State *L, const char *name, int options, const struct lx_option *known, const char *subject);
 /* Calls that wait by their nature (pull, wait, logs) have no default timeout. Right behind call_begin. */
 void call_no_default_timeout(lua_State *L, struct call *k);
@@ -107,8 +111,9 @@ void call_query_boolean(lua_State *L, struct call *k, const char *name, int valu
 void call_query_json(lua_State *L, struct call *k, const char *name); /* the value at the top, as JSON (filters); pops it */
 /* The value at the stack's top is the JSON body (popped). What can't be sent is misuse, at the caller's line. */
 void call_body(lua_State *L, struct call *k);
-/* X-Registry-Auth from the option `auth` of the call (checked here: a table with username and password, or identitytoken, or
-** registrytoken; serveraddress, by default that of `domain`). Without the option: anonymous ({}). */
+/* X-Registry-Auth from the option `auth` of the call (checked here: a table with username and password, or
+** identitytoken, or registrytoken; serveraddress, by default that of `domain`). Without the option: anonymous ({}).
+** */
 void call_auth(lua_State *L, struct call *k, const char *domain, size_t length);
 /* The finish function wants to see this status itself (at most 4). */
 void call_accept(struct call *k, int status);
@@ -120,13 +125,14 @@ int call_pause(lua_State *L, struct call *k, double seconds, call_finish finish)
 /* Makes sure that the version is known, without another request where it is. */
 int call_negotiate(lua_State *L, struct call *k, call_finish finish);
 int call_ping(lua_State *L, struct call *k, call_finish finish); /* asks in any case */
-/* Takes the running request out of call_run's hands, once its headers are there and its status is good: finish is then called at
-** once and the transfer goes on (stream.c). */
+/* Takes the running request out of call_run's hands, once its headers are there and its status is good: finish is
+** then called at once and the transfer goes on (stream.c). */
 int call_run_open(lua_State *L, struct call *k, call_finish finish);
 
-/* Has `rescue` called in place of this call's next failure, whatever it is (a fault, a refusal, a verdict; its nil, err are at the
-** stack's top). It may keep them (return 2), answer something else, or go on with another request; only once, so set it again there
-** if need be. After a deadline (k->wait->verdict is WAIT_TIMEOUT) that needs call_extend: so many seconds more from now. */
+/* Has `rescue` called in place of this call's next failure, whatever it is (a fault, a refusal, a verdict; its nil,
+** err are at the stack's top). It may keep them (return 2), answer something else, or go on with another request;
+** only once, so set it again there if need be. After a deadline (k->wait->verdict is WAIT_TIMEOUT) that needs
+** call_extend: so many seconds more from now. */
 void call_rescue(struct call *k, call_finish rescue);
 void call_extend(lua_State *L, struct call *k, double seconds);
 
@@ -142,7 +148,8 @@ int call_expect(lua_State *L, struct call *k, enum json_type type);
 
 /* Minor of the negotiated version: 41 for "1.41". Known in every finish function. */
 int call_version(const struct call *k);
-/* 0, or nil, err kind=version and 2 where the negotiated version is below 1.{since}: `what` is the option that it lacks. */
+/* 0, or nil, err kind=version and 2 where the negotiated version is below 1.{since}: `what` is the option that it
+** lacks. */
 int call_needs(lua_State *L, struct call *k, const char *what, int since);
 
 /* Gives the call back to the pool; call_run does it by itself. */

@@ -1,5 +1,5 @@
-/* client.c: docker.connect, and the operations that are about the Engine itself: ping, version, info, and call, which does any
-** operation of the Engine's specification by its operationId. */
+/* client.c: docker.connect, and the operations that are about the Engine itself: ping, version, info, and call, which
+** does any operation of the Engine's specification by its operationId. */
 
 #include "client.h"
 
@@ -139,7 +139,8 @@ static int meth_connections(lua_State *L) {
 
 static const struct lx_option common_options[] = {LX_COMMON_OPTIONS};
 
-/* One pass over the headers: this is the smallest call, and most of what it costs beyond libcurl would be looking them up. */
+/* One pass over the headers: this is the smallest call, and most of what it costs beyond libcurl would be looking
+** them up. */
 static int ping_done(lua_State *L, struct call *k) {
   static const struct { const char *header; size_t length; const char *field; } fields[] = {
     {"Api-Version", 11, "api_version"}, {"Ostype", 6, "os"}, {"Builder-Version", 15, "builder_version"}

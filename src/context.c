@@ -1,7 +1,7 @@
 /* context.c: docker.context: one handle that cancels, or bounds in time, all the calls it was given to.
 **
-** A context is a userdata; its waits and its children stand in lists, so that cancel reaches all of them at once. It only
-** sets verdicts: the calls end themselves when their turn comes, and free their transfers. */
+** A context is a userdata; its waits and its children stand in lists, so that cancel reaches all of them at once. It
+** only sets verdicts: the calls end themselves when their turn comes, and free their transfers. */
 
 #include <lauxlib.h>
 #include <stdio.h>

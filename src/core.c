@@ -1,8 +1,8 @@
 /* core.c: docker_watcher.core, which opens the C core proper: native.so, in the folder where this one is.
 **
-** Lua loads C modules with every symbol bound at once, and libcurl brings thirty libraries with it, most of whose functions are
-** never called: binding them was a fifth of the time from the start of a process to its first ping. This module is linked to none
-** of them, and opens native.so with symbols bound when they are first used. */
+** Lua loads C modules with every symbol bound at once, and libcurl brings thirty libraries with it, most of whose
+** functions are never called: binding them was a fifth of the time from the start of a process to its first ping.
+** This module is linked to none of them, and opens native.so with symbols bound when they are first used. */
 
 #define _GNU_SOURCE /* dladdr */
 #include <dlfcn.h>

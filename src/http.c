@@ -1,8 +1,8 @@
 /* http.c: see http.h.
 **
-** One transport a Lua state for ordinary requests, made at the first one, and one for each http.client{} with TLS settings of its
-** own. Redirects are never followed: the caller sees the 3xx and decides where its credentials may go. A body larger than max_body
-** is an error, not a shorter body. */
+** One transport a Lua state for ordinary requests, made at the first one, and one for each http.client{} with TLS
+** settings of its own. Redirects are never followed: the caller sees the 3xx and decides where its credentials may
+** go. A body larger than max_body is an error, not a shorter body. */
 
 #include "http.h"
 
@@ -20,6 +20,7 @@
 #define DEFAULT_CONNECT_TIMEOUT 10.0
 #define DEFAULT_MAX_BODY ((size_t)32 << 20)
 #define MAX_HEADERS 64
+#define MAX_CONTENT_TYPE 200 /* bytes */
 #define POOL_SIZE 32
 
 /* A transport of its own; uservalue 1 is the array of idle exchanges. */
@@ -43,10 +44,11 @@ struct exchange {
 
 static int exchange_gc(lua_State *L) {
   struct exchange *e = luaL_checkudata(L, 1, EXCHANGE_T);
+  if (e->transfer) transfer_abort(e->transfer);
+  wait_free(e->wait); /* before the transfer, which may hold the loop's last reference */
+  e->wait = NULL;
   transfer_free(e->transfer);
   e->transfer = NULL;
-  wait_free(e->wait);
-  e->wait = NULL;
   buf_free(&e->url);
   buf_free(&e->body);
   buf_free(&e->lines);
@@ -132,11 +134,14 @@ static void read_headers(lua_State *L, struct exchange *e, int options) {
       if (memchr(value, '\r', length) || memchr(value, '\n', length) || memchr(value, '\0', length)) {
         lx_misuse(L, "request: headers: %s: CR, LF or NUL in the value", name);
       }
+      if (strcasecmp(name, "Content-Type") == 0 && length > MAX_CONTENT_TYPE) {
+        lx_misuse(L, "request: headers: %s: more than %d bytes", name, MAX_CONTENT_TYPE);
+      }
       if (strcasecmp(name, "Content-Type") != 0) {
         if (count == MAX_HEADERS) lx_misuse(L, "request: more than %d headers", MAX_HEADERS);
         starts[count++] = e->lines.length;
         check(L, buf_append(&e->lines, name, name_length), "headers", "LIMIT_HEADERS");
-        check(L, buf_puts(&e->lines, ": "), "headers", "LIMIT_HEADERS");
+        check(L, buf_puts(&e->lines, length ? ": " : ";"), "headers", "LIMIT_HEADERS"); /* libcurl's word for an empty one */
         check(L, buf_append(&e->lines, value, length + 1), "headers", "LIMIT_HEADERS");
       }
       lua_pop(L, 1);
@@ -161,14 +166,30 @@ static const char *content_type(lua_State *L, int options) {
   return found;
 }
 
+/* Behind the scheme, user and password of a URL. */
+static const char *find_host(const char *url) {
+  const char *host = strstr(url, "://") + 3, *end = host + strcspn(host, "/?#"), *at;
+  for (at = end; at > host; at--) {
+    if (at[-1] == '@') return at;
+  }
+  return host;
+}
+
+/* Are there a host and, where there is a colon, a port? (Else what is behind may be a password with '/' or '?' in
+** it.) */
+static int has_good_host(const char *url) {
+  const char *host = find_host(url), *end = host + strcspn(host, "/?#"), *p;
+  p = host + (*host == '[' ? strcspn(host, "]/?#") : strcspn(host, ":/?#"));
+  if (p == host) return 0;
+  if (*host == '[' && *p++ != ']') return 0;
+  if (*p == ':') p += 1 + strspn(p + 1, "0123456789");
+  return p == end;
+}
+
 /* What errors may say of a URL: no user, password or query. */
 static void set_subject(struct exchange *e, const char *url) {
-  const char *host = strstr(url, "://"), *at, *end;
+  const char *host = find_host(url);
   size_t length;
-  host = host ? host + 3 : url;
-  end = host + strcspn(host, "/?#");
-  at = memchr(host, '@', (size_t)(end - host));
-  if (at) host = at + 1;
   length = strcspn(host, "?#");
   if (length >= sizeof e->subject) length = sizeof e->subject - 1;
   memcpy(e->subject, host, length);
@@ -241,6 +262,7 @@ static int request_k(lua_State *L, int status, lua_KContext ctx) {
   while (!x->done && e->wait->verdict == WAIT_PENDING) loop_wait(L, e->wait, ctx, request_k);
   verdict = e->wait->verdict;
   if (x->done && x->wait == e->wait) {
+    task_owe_cancel(e->http->loop, e->wait);
     if (x->fault) {
       n = fail_fault(L, e);
     } else {
@@ -258,7 +280,8 @@ static int request_k(lua_State *L, int status, lua_KContext ctx) {
   } else if (verdict == WAIT_INTERRUPTED) {
     n = lx_fail(L, KIND_INTERRUPTED, &about, "interrupted");
   } else {
-    n = lx_fail(L, KIND_CANCELLED, &about, "cancelled");
+    const char *reason = e->wait->context ? context_reason(e->wait->context) : "";
+    n = lx_fail(L, KIND_CANCELLED, &about, *reason ? "cancelled: %s" : "cancelled", reason);
   }
   release(L, (int)ctx);
   return n;
@@ -297,7 +320,9 @@ static int do_request(lua_State *L) {
   for (i = 0; i < url_length; i++) {
     if ((unsigned char)url[i] <= ' ' || url[i] == 0x7f) return lx_misuse(L, "request: url: a blank or control byte in it");
   }
+  if (!has_good_host(url)) return lx_misuse(L, "request: url: its host or port is missing or malformed");
   if (lx_option(L, 2, "body") != LUA_TNIL) {
+    if (r.method == TRANSFER_GET || r.method == TRANSFER_HEAD) return lx_misuse(L, "request: %s sends no body", method);
     if (lua_type(L, -1) != LUA_TSTRING) return lx_misuse(L, "request: option 'body': string expected, got %s", luaL_typename(L, -1));
     body = lua_tolstring(L, -1, &body_length);
   }
@@ -355,7 +380,8 @@ static struct http *push_http(lua_State *L, const struct transport_options *o) {
   return http;
 }
 
-/* http.request{ method=, url=, headers=, body=, max_body=, timeout=, ctx= } -> { status=, headers=, body= } | nil, err */
+/* http.request{ method=, url=, headers=, body=, max_body=, timeout=, ctx= } -> { status=, headers=, body= } | nil,
+** err */
 static int fn_request(lua_State *L) {
   static const char key = 0;
   lua_settop(L, 1);
@@ -377,7 +403,8 @@ static int meth_request(lua_State *L) {
   return do_request(L);
 }
 
-/* http.client{ ca=, cert=, key=, verify=, connect_timeout= } -> client with request and close, and TLS settings of its own */
+/* http.client{ ca=, cert=, key=, verify=, connect_timeout= } -> client with request and close, and TLS settings of
+** its own */
 static int fn_client(lua_State *L) {
   static const struct lx_option known[] = {
     {"ca", LX_STRING}, {"cert", LX_STRING}, {"key", LX_STRING}, {"verify", LX_BOOLEAN}, {"connect_timeout", LX_SECONDS},

@@ -5,11 +5,11 @@
 ** hand in stack slots of its own, found by a cheap hash of their first bytes. Everything it holds is on the Lua stack
 ** or the C stack, so a raised memory error leaves nothing behind.
 **
-** Records: a document is one userdata, header and text, without a finaliser; its nodes would be half as much memory again, so
-** a row's text is parsed once more when its `raw` is asked for. Where in the text a row is, is kept by the
-** row's address: the first row's in the userdata itself, those of more in a table that is made for the second.
-** An address is only looked up for a table that has the document's metatable, and a new row at an old address
-** overwrites the entry, so rows that are gone need no cleaning up. */
+** Records: a document is one userdata, header and text, without a finaliser; its nodes would be half as much memory
+** again, so a row's text is parsed once more when its `raw` is asked for. Where in the text a row is, is kept by the
+** row's address: the first row's in the userdata itself, those of more in a table that is made for the second. An
+** address is only looked up for a table that has the document's metatable, and a new row at an old address overwrites
+** the entry, so rows that are gone need no cleaning up. */
 
 #include "jsonlua.h"
 
@@ -515,7 +515,8 @@ static int is_blank(char c) {
   return c == ' ' || c == '\n' || c == '\r' || c == '\t';
 }
 
-/* The text of the document's value, or of one of its items: up to the next item's, or the bracket at the end, less what is between. */
+/* The text of the document's value, or of one of its items: up to the next item's, or the bracket at the end, less
+** what is between. */
 static struct span find_span(const struct json_doc *doc, uint32_t node) {
   uint32_t next = doc->nodes[node].next;
   struct span at = {start_of(doc, node), (uint32_t)doc->length};

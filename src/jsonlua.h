@@ -28,11 +28,11 @@ void jsonlua_pusharray(lua_State *L); /* the metatable that marks a table as an 
 ** stays owned by it whatever happens; may raise (Lua memory). */
 int jsonlua_encode(lua_State *L, int idx, struct buf *out);
 
-/* A record is a shaped result whose field `raw` is made from the JSON when it is first asked for.
-** record_document copies doc's text into a new userdata, in one block without a finaliser, and pushes that document's metatable.
-** record_attach gives the table at the stack's top that metatable (at stack index `meta`) and remembers its place: `node` is the
-** document itself (0), or one of the items of the document, which is an array. Reading .raw or pairs() then
-** builds the whole table once. */
+/* A record is a shaped result whose field `raw` is made from the JSON when it is first asked for. record_document
+** copies doc's text into a new userdata, in one block without a finaliser, and pushes that document's metatable.
+** record_attach gives the table at the stack's top that metatable (at stack index `meta`) and remembers its place:
+** `node` is the document itself (0), or one of the items of the document, which is an array. Reading .raw or pairs()
+** then builds the whole table once. */
 void record_document(lua_State *L, const struct json_doc *doc);
 void record_attach(lua_State *L, int meta, const struct json_doc *doc, uint32_t node);
 

@@ -1,10 +1,10 @@
 /* loop.c: the event loop and waiting (see loop.h).
 **
 ** One libuv loop a Lua state. Its memory is counted: the state's handle holds one reference, each transport another,
-** since finalisers run in any order at lua_close. Waits are pooled: their timers belong to the loop and are closed with
-** it. A blocking call wakes every LIMIT_BLOCK_TICK to look for Ctrl-C: lua.c answers SIGINT by setting a debug hook, which cannot run
-** while C waits, and libuv goes on waiting when a signal arrives. The call then ends with WAIT_INTERRUPTED, and the hook
-** raises "interrupted!" as soon as C returns to Lua. */
+** since finalisers run in any order at lua_close. Waits are pooled: their timers belong to the loop and are closed
+** with it. A blocking call wakes every LIMIT_BLOCK_TICK to look for Ctrl-C: lua.c answers SIGINT by setting a debug
+** hook, which cannot run while C waits, and libuv goes on waiting when a signal arrives. The call then ends with
+** WAIT_INTERRUPTED, and the hook raises "interrupted!" as soon as C returns to Lua. */
 
 #include "loop.h"
 
@@ -198,8 +198,9 @@ static lua_State *get_main(lua_State *L) {
   return main_thread;
 }
 
-/* A hook like lua.c's that is there already counts as none: Ctrl-C came while a coroutine ran Lua code, which the main thread's
-** hook does not see. One that asks for everything, after each instruction, is not a debugger's, unless debug.sethook was used. */
+/* A hook like lua.c's that is there already counts as none: Ctrl-C came while a coroutine ran Lua code, which the
+** main thread's hook does not see. One that asks for everything, after each instruction, is not a debugger's, unless
+** debug.sethook was used. */
 lua_Hook loop_hook(lua_State *L) {
   const int all = LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT;
   lua_State *main_thread = get_main(L);

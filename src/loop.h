@@ -1,9 +1,9 @@
 /* loop.h: the one event loop of a Lua state (libuv), and the one function that blocks or yields.
 **
 ** Whoever waits for something has a `struct wait`: the thing waited for calls wait_wake, a deadline or a cancelled
-** context does so too, with another verdict. loop_wait then either yields the task's coroutine (inside a task that our
-** loop started) or runs the loop until the wait is over (anywhere else), driving transfers and timers, never other tasks.
-** Callbacks of libuv and libcurl only set verdicts; Lua runs when they have returned. */
+** context does so too, with another verdict. loop_wait then either yields the task's coroutine (inside a task that
+** our loop started) or runs the loop until the wait is over (anywhere else), driving transfers and timers, never
+** other tasks. Callbacks of libuv and libcurl only set verdicts; Lua runs when they have returned. */
 
 #ifndef DW_LOOP_H
 #define DW_LOOP_H
@@ -59,8 +59,8 @@ void wait_end(struct wait *w); /* lets timer and context go; the verdict stays *
 void wait_wake(struct wait *w, enum wait_verdict verdict);
 void wait_rearm(struct wait *w); /* READY → PENDING, to wait for the next event */
 
-/* Blocks until w has a verdict; or, in a task, yields and never returns: then k(L, LUA_YIELD, ctx) is called when it has
-** one. Use: while (w->verdict == WAIT_PENDING) loop_wait(L, w, ctx, k); */
+/* Blocks until w has a verdict; or, in a task, yields and never returns: then k(L, LUA_YIELD, ctx) is called when it
+** has one. Use: while (w->verdict == WAIT_PENDING) loop_wait(L, w, ctx, k); */
 void loop_wait(lua_State *L, struct wait *w, lua_KContext ctx, lua_KFunction k);
 
 void loop_open(lua_State *L);       /* metatables */
@@ -71,7 +71,8 @@ int task_may_yield(lua_State *L, struct loop *loop);       /* is L the coroutine
 void task_sleeps(struct loop *loop, struct wait *w);       /* the running task waits for w */
 void task_ready(struct task *t);
 int task_take_cancel(struct loop *loop);                   /* was the running task cancelled? Forgets it. */
-/* The running task's wait w brought what it was for although the task was cancelled meanwhile: its next wait tells it. */
+/* The running task's wait w brought what it was for although the task was cancelled meanwhile: its next wait tells
+** it. */
 void task_owe_cancel(struct loop *loop, const struct wait *w);
 struct tasks *loop_tasks(struct loop *loop);
 struct tasks { /* the scheduler's part of a loop */

@@ -340,14 +340,17 @@ void lx_pushexcerpt(lua_State *L, const char *bytes, size_t count) {
     size_t n = utf8_length(s + i, count - i);
     if (n == 0 || s[i] < ' ' || s[i] == 0x7f) {
       char escape[5];
+      if (used + 4 > LIMIT_ERROR_TEXT) break;
       snprintf(escape, sizeof escape, "\\x%02X", s[i]);
       luaL_addlstring(&b, escape, 4);
-      n = 1;
+      used += 4;
+      i++;
     } else {
+      if (used + n > LIMIT_ERROR_TEXT) break;
       luaL_addlstring(&b, (const char *)s + i, n);
+      used += n;
+      i += n;
     }
-    i += n;
-    used += n;
   }
   if (i < count) luaL_addstring(&b, "…");
   luaL_pushresult(&b);

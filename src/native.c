@@ -1,5 +1,5 @@
-/* native.c: the C core as one Lua module, docker_watcher.native. Programs don't require it: docker_watcher.docker, .loop, .http and
-** .error are its faces, and docker_watcher.core (core.c) loads it for them. */
+/* native.c: the C core as one Lua module, docker_watcher.native. Programs don't require it: docker_watcher.docker,
+** .loop, .http and .error are its faces, and docker_watcher.core (core.c) loads it for them. */
 
 #include <lauxlib.h>
 #include <lua.h>

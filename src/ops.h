@@ -38,7 +38,8 @@ extern const size_t ops_count;
 const struct op *ops_find(const char *id); /* by operationId; NULL if there is none */
 /* Is `name` (length bytes) a word of a blank-separated list? */
 int ops_has(const char *list, const char *name, size_t length);
-/* Names of request fields that the specification types as arrays ("Cmd", "Env", "Binds"): an empty Lua table there is []. */
+/* Names of request fields that the specification types as arrays ("Cmd", "Env", "Binds"): an empty Lua table there is
+** []. */
 int ops_is_array_field(const char *name, size_t length);
 
 #endif

@@ -1,4 +1,5 @@
-/* shape.h: from the Engine's JSON to the tables of the contract: rows of name, path and kind, so that a shape is data. */
+/* shape.h: from the Engine's JSON to the tables of the contract: rows of name, path and kind, so that a shape is
+** data. */
 
 #ifndef DW_SHAPE_H
 #define DW_SHAPE_H

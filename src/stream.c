@@ -1,8 +1,9 @@
 /* stream.c: see stream.h.
 **
-** A stream is a userdata; its uservalue is the box of the call that it took over, whose uservalue is the client. read() decodes the
-** frames that have arrived and gathers the pieces of one output stream, so that a busy log costs few Lua values: a chunk is what
-** was there, at most LIMIT_CHUNK bytes, all of it stdout or all of it stderr. */
+** A stream is a userdata; its uservalues are the box of the call that it took over, whose uservalue is the client,
+** and the context. read() decodes the frames that have arrived and gathers the pieces of one output stream, so that a
+** busy log costs few Lua values: a chunk is what was there, at most LIMIT_CHUNK bytes, all of it stdout or all of it
+** stderr. */
 
 #include "stream.h"
 
@@ -176,7 +177,7 @@ static int meth_tostring(lua_State *L) {
 }
 
 int stream_take(lua_State *L, struct call *k, int tty) {
-  struct stream *s = lua_newuserdatauv(L, sizeof *s, 1);
+  struct stream *s = lua_newuserdatauv(L, sizeof *s, 2);
   memset(s, 0, sizeof *s);
   s->state = STREAM_CLOSED;
   s->tty = tty;
@@ -185,6 +186,8 @@ int stream_take(lua_State *L, struct call *k, int tty) {
   luaL_setmetatable(L, STREAM_T);
   lua_pushvalue(L, k->box);
   lua_setiuservalue(L, -2, 1);
+  lx_option(L, k->options, "ctx");
+  lua_setiuservalue(L, -2, 2);
   s->call = k;
   s->state = STREAM_OPEN;
   k->state = CALL_TAKEN;

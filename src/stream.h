@@ -1,7 +1,9 @@
-/* stream.h: the one stream primitive: read() gives an item, nil at the end, or nil, err. Here: streams of stdio chunks (logs).
+/* stream.h: the one stream primitive: read() gives an item, nil at the end, or nil, err. Here: streams of stdio
+** chunks (logs).
 **
-** A stream owns a call whose reply is still coming. It reads into the transfer's bounded buffer; when nobody reads, the transfer is
-** paused and the Engine with it. Closing it (close, __close, __gc, the end of a for loop) closes the connection. */
+** A stream owns a call whose reply is still coming. It reads into the transfer's bounded buffer; when nobody reads,
+** the transfer is paused and the Engine with it. Closing it (close, __close, __gc, the end of a for loop) closes the
+** connection. */
 
 #ifndef DW_STREAM_H
 #define DW_STREAM_H
@@ -12,8 +14,8 @@
 
 #define STREAM_T "docker_watcher.stream"
 
-/* In a finish function of call_run_open: makes the call a stream of chunks and answers its results (the stream, and what a for
-** loop needs to close it). tty: the bytes are not framed, all are stdout. */
+/* In a finish function of call_run_open: makes the call a stream of chunks and answers its results (the stream, and
+** what a for loop needs to close it). tty: the bytes are not framed, all are stdout. */
 int stream_take(lua_State *L, struct call *k, int tty);
 
 void stream_open(lua_State *L);

@@ -1,14 +1,15 @@
 /* task.c: docker_watcher.loop for Lua: tasks (coroutines that our loop resumes), sleep, signals.
 **
-** A task is a userdata that owns its coroutine. While it lives it is anchored in a table of the registry, so that nothing
-** it waits for can outlive it. A task sleeps in exactly one wait; whoever wakes that wait puts the task on the ready list, and
-** run() or step() resume it from there, outside all callbacks.
+** A task is a userdata that owns its coroutine. While it lives it is anchored in a table of the registry, so that
+** nothing it waits for can outlive it. A task sleeps in exactly one wait; whoever wakes that wait puts the task on
+** the ready list, and run() or step() resume it from there, outside all callbacks.
 **
-** Errors: a task's error goes to whoever joins it; if nobody is joining, run() cancels the other tasks, lets them end and
-** raises it. A cancelled task is told once: the wait it is in, or its next one, gives nil, err with kind "cancelled"; it may
-** then clean up with further calls. While run() ends because of an error, sleep and join are refused as cancelled, also to tasks
-** that are only then spawned, and a task that has asked or was resumed LIMIT_CANCELLED_WAITS times is ended where it stands (its
-** to-be-closed variables are closed), so that a loop that ignores errors ends as well; nor are more tasks than that spawned then. */
+** Errors: a task's error goes to whoever joins it; if nobody is joining, run() cancels the other tasks, lets them end
+** and raises it. A cancelled task is told once: the wait it is in, or its next one, gives nil, err with kind
+** "cancelled"; it may then clean up with further calls. While run() ends because of an error, sleep and join are
+** refused as cancelled, also to tasks that are only then spawned, and a task that has asked or was resumed
+** LIMIT_CANCELLED_WAITS times is ended where it stands (its to-be-closed variables are closed), so that a loop that
+** ignores errors ends as well; nor are more tasks than that spawned then. */
 
 #include <lauxlib.h>
 #include <stdlib.h>
@@ -152,8 +153,8 @@ static void end_task(lua_State *L, struct task *t, enum task_state state) {
 
 static int push_verdict(lua_State *L, enum wait_verdict verdict, const char *op);
 
-/* The coroutine of t has failed, its error is at the top of co; or, where it yielded, it has to end. What it left open is closed.
-** 1: nobody is joining it; its error is then at the stack's top. */
+/* The coroutine of t has failed, its error is at the top of co; or, where it yielded, it has to end. What it left
+** open is closed. 1: nobody is joining it; its error is then at the stack's top. */
 static int fail_task(lua_State *L, struct task *t, lua_State *co) {
   int orphan;
   if (lua_status(co) == LUA_YIELD) {
@@ -337,8 +338,8 @@ static int meth_tostring(lua_State *L) {
   return 1;
 }
 
-/* Only at the end of the state, or when nobody can reach it any more: then it has ended. The loop may be finalised before those
-** who still use the task. */
+/* Only at the end of the state, or when nobody can reach it any more: then it has ended. The loop may be finalised
+** before those who still use the task. */
 static int task_gc(lua_State *L) {
   struct task *t = luaL_checkudata(L, 1, TASK_T);
   if (!has_ended(t)) t->state = TASK_GONE;
@@ -350,7 +351,8 @@ static int task_gc(lua_State *L) {
 
 /* ---- functions of the module ---- */
 
-/* Makes a task of a function and so many arguments, which it takes from the stack's top, and leaves its userdata there. */
+/* Makes a task of a function and so many arguments, which it takes from the stack's top, and leaves its userdata
+** there. */
 static struct task *new_task(lua_State *L, struct loop *loop, int arguments) {
   struct tasks *all = loop_tasks(loop);
   struct task *t = lua_newuserdatauv(L, sizeof *t, 1);

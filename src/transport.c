@@ -1,13 +1,14 @@
 /* transport.c: see transport.h.
 **
-** libcurl tells us which sockets to watch (on_socket) and when to call again (on_timer); libuv watches. Watches outlive
-** requests: when libcurl loses interest in a kept-alive connection, the socket stays registered with epoll until it is closed or
-** speaks unasked, so a request on a warm connection costs no epoll_ctl.
+** libcurl tells us which sockets to watch (on_socket) and when to call again (on_timer); libuv watches. Watches
+** outlive requests: when libcurl loses interest in a kept-alive connection, the socket stays registered with epoll
+** until it is closed or speaks unasked, so a request on a warm connection costs no epoll_ctl.
 **
-** Rules that libcurl's documentation and our tests taught: no curl_multi_* call from inside a callback (kick is set instead and
-** looked at behind each curl_multi_socket_action); FOLLOWLOCATION off, since redirects would carry X-Registry-Auth elsewhere;
-** the body of a request that must not be repeated is handed over by a read callback without a seek callback, because libcurl would
-** otherwise send it again, unasked, when a reused connection dies before the answer. */
+** Rules that libcurl's documentation and our tests taught: no curl_multi_* call from inside a callback (kick is set
+** instead and looked at behind each curl_multi_socket_action); FOLLOWLOCATION off, since redirects would carry
+** X-Registry-Auth elsewhere; the body of a request that must not be repeated is handed over by a read callback
+** without a seek callback, because libcurl would otherwise send it again, unasked, when a reused connection dies
+** before the answer. */
 
 #include "transport.h"
 
@@ -163,9 +164,10 @@ static void free_watch(uv_handle_t *handle) {
 
 static void watch_socket(struct watch *w, int events);
 
-/* Paced streams. The Engine writes each line of progress by itself; a wake-up for each would cost more than all the rest of a
-** pull. So behind a read that brought something we rest, an eighth of the time that the stream has taken so far (at most
-** PACE_LONGEST), and then read again without asking epoll; only when nothing came do we wait for the socket. */
+/* Paced streams. The Engine writes each line of progress by itself; a wake-up for each would cost more than all the
+** rest of a pull. So behind a read that brought something we rest, an eighth of the time that the stream has taken so
+** far (at most PACE_LONGEST), and then read again without asking epoll; only when nothing came do we wait for the
+** socket. */
 static void on_rested(uv_timer_t *timer);
 
 static void read_paced(struct watch *w) {
@@ -244,6 +246,8 @@ static struct watch *new_watch(struct transport *t, curl_socket_t fd) {
 static void end_watch(struct watch *w) {
   *w->link = w->next;
   if (w->next) w->next->link = w->link;
+  w->wanted = 0;
+  w->paced = NULL;
   uv_close((uv_handle_t *)&w->poll, free_watch);
   uv_close((uv_handle_t *)&w->rest, free_watch);
 }

@@ -1,8 +1,8 @@
 /* transport.h: HTTP over libcurl's multi interface, driven by the loop. transport.c is the only file that knows curl.
 **
-** A transport is a set of kept-alive connections (to one Engine, or to any http(s) hosts); a transfer is one request and
-** its reply, used again and again: its easy handle keeps the options that do not change. Callbacks of libcurl append to bounded
-** buffers and give verdicts to the transfer's wait; they know no Lua. */
+** A transport is a set of kept-alive connections (to one Engine, or to any http(s) hosts); a transfer is one request
+** and its reply, used again and again: its easy handle keeps the options that do not change. Callbacks of libcurl
+** append to bounded buffers and give verdicts to the transfer's wait; they know no Lua. */
 
 #ifndef DW_TRANSPORT_H
 #define DW_TRANSPORT_H

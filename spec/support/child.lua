@@ -1,5 +1,5 @@
---- Lua programs that specs run in processes of their own, with the modules under test: what only shows in a process that ends,
---- is interrupted, or has nothing else in it.
+--- Lua programs that specs run in processes of their own, with the modules under test: what only shows in a process
+--- that ends, is interrupted, or has nothing else in it.
 ---
 ---   local r = child.run([[ print(...) ]], "a")            -- r.out == "a\n", r.status == 0
 ---   local p <close> = child.start([[ … ]], server.host)   -- runs beside the spec

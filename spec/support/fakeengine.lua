@@ -20,7 +20,7 @@ function fakeengine.new(loop)
   local engine = {
     containers = {}, -- id → container
     networks = {},
-    health = {},     -- digest → "unhealthy" | "exits" | "restarts"; else healthy
+    health = {},     -- digest → "unhealthy" | "exits" | "killed" | "oom" | "restarts"; else healthy
     fails = {},      -- op → error, or a function(arguments) → error | nil
     calls = {},      -- { op, id or name }
     writes = 0,      -- calls that changed something
@@ -83,8 +83,11 @@ function fakeengine.new(loop)
     for name, aliases in pairs(container.networks) do networks[name] = { Aliases = aliases } end
     return {
       id = container.id, name = container.name, labels = container.labels, state = container.state,
-      health = container.health, restart_count = container.restart_count, exit_code = 1, ports = {},
-      raw = { Created = container.created, NetworkSettings = { Networks = networks } },
+      health = container.health, restart_count = container.restart_count, exit_code = container.exit_code, ports = {},
+      raw = {
+        Created = container.created, NetworkSettings = { Networks = networks },
+        State = { OOMKilled = container.oom or false },
+      },
     }
   end)
 
@@ -124,7 +127,6 @@ function fakeengine.new(loop)
     if container.state ~= "running" then wrote() end
     local fate = engine.health[container.labels["docker-watcher.digest"]]
     container.state, container.health = "running", fate == "unhealthy" and "unhealthy" or "healthy"
-    if fate == "exits" then container.health = nil end
     if fate == "restarts" then container.restart_count, container.health = 3, nil end
     return true
   end)
@@ -140,9 +142,10 @@ function fakeengine.new(loop)
   method("wait_container", function(id, options)
     local container, err = find(id)
     if not container then return nil, err end
-    if engine.health[container.labels["docker-watcher.digest"]] == "exits" then
-      container.state = "exited"
-      return { exit_code = 3 }
+    local fate = engine.health[container.labels["docker-watcher.digest"]]
+    if fate == "exits" or fate == "killed" or fate == "oom" then
+      container.state, container.exit_code, container.oom = "exited", fate == "exits" and 3 or 137, fate == "oom"
+      return { exit_code = container.exit_code }
     end
     loop.sleep(options.timeout)
     return nil, errors.new("timeout", "it still runs")

@@ -1,5 +1,5 @@
--- docker.context (src/context.c): one handle that cancels calls, or bounds them in time. What ends here is a request to a server that
--- never answers.
+-- docker.context (src/context.c): one handle that cancels calls, or bounds them in time. What ends here is a request
+-- to a server that never answers.
 
 local docker = require "docker_watcher.docker"
 local env = require "spec.support.env"
@@ -121,7 +121,7 @@ describe("docker.context", function()
     local server, url
 
     before_each(function()
-      server = scripted.start { unix = false, routes = { { reply = { body = { { wait = true } } } } } }
+      server = scripted.start { unix = false, routes = { { reply = { length = 9, body = { { wait = true } } } } } }
       env.defer(function() server:stop() end)
       url = server.host:gsub("^tcp", "http") .. "/"
     end)

@@ -142,6 +142,7 @@ describe("deployer", function()
 
   for fate, said in pairs {
     unhealthy = "unhealthy", exits = "ended with status 3", restarts = "started again 3 times",
+    oom = "ended with status 137",
   } do
     it("removes a candidate that " .. fate .. ", leaves the old one, and condemns the digest", function()
       local w = new()
@@ -165,6 +166,17 @@ describe("deployer", function()
       assert.equal("failed", w.deploy("2", B).status)
     end)
   end
+
+  it("gives no verdict for a candidate that somebody killed, as an Engine does that shuts down", function()
+    local w = new()
+    w.deploy("1", A)
+    w.engine.health[B] = "killed"
+    local outcome = w.deploy("2", B)
+    assert.same({ "failed", "engine", false }, { outcome.status, outcome.cause, outcome.verdict })
+    assert_one(w.engine, { [A] = true })
+    w.engine.health = {}
+    assert.equal("deployed", w.deploy("2", B).status)
+  end)
 
   it("condemns an image whose command is not there, but not one whose port is taken", function()
     local w = new()

@@ -1,5 +1,6 @@
--- docker_watcher.loop (src/loop.c, src/task.c): tasks, what becomes of their results and errors, cancelling, signals, and living in
--- somebody else's loop. Engine semantics do not come in here; robust C for Lua does: sections 1, 3 and 4.
+-- docker_watcher.loop (src/loop.c, src/task.c): tasks, what becomes of their results and errors, cancelling, signals,
+-- and living in somebody else's loop. Engine semantics do not come in here; robust C for Lua does: sections 1, 3 and
+-- 4.
 
 local child = require "spec.support.child"
 local loop = require "docker_watcher.loop"

@@ -91,11 +91,21 @@ steps.start = {
 
 -- ── wait_healthy ───────────────────────────────────────────────────────────────────────────────────────────────────
 
+local SIGNALLED = { [137] = true, [143] = true } -- what SIGKILL and SIGTERM leave as exit status
+
+--- Did somebody end it from outside? An Engine that shuts down does, and operators do: that says nothing of the image.
+--- Out of memory does not count: that is the image's own.
+local function was_killed(inspected)
+  local state = type(inspected.raw) == "table" and inspected.raw.State
+  return inspected.state == "exited" and SIGNALLED[inspected.exit_code] == true
+    and not (type(state) == "table" and state.OOMKilled == true)
+end
+
 --- A wait failed: if the Engine still answers for the container, it is the container that failed.
 local function judge(job, id, err)
   if err.kind == "cancelled" then return nil, err, false end
   local inspected = job.client:inspect_container(id, within(job))
-  return nil, err, inspected ~= nil
+  return nil, err, inspected ~= nil and not was_killed(inspected)
 end
 
 --- Did it stay up? A container that ends or is started again meanwhile did not, whatever its health check says.
@@ -118,7 +128,7 @@ local function stay_up(job, id, seconds)
     return true
   end
   return nil, errors.new("engine", ("%s did not stay up for %g seconds: %s"):format(job.new.name, seconds, reason),
-    { op = "wait_healthy", subject = job.new.name }), true
+    { op = "wait_healthy", subject = job.new.name }), not was_killed(inspected)
 end
 
 steps.wait_healthy = {
