@@ -6,9 +6,10 @@
 **
 ** Rules that libcurl's documentation and our tests taught: no curl_multi_* call from inside a callback (kick is set
 ** instead and looked at behind each curl_multi_socket_action); FOLLOWLOCATION off, since redirects would carry
-** X-Registry-Auth elsewhere; the body of a request that must not be repeated is handed over by a read callback
-** without a seek callback, because libcurl would otherwise send it again, unasked, when a reused connection dies
-** before the answer. */
+** X-Registry-Auth elsewhere; a request that must not be repeated is stopped at its second attempt (on_attempt), because
+** libcurl would otherwise send it again, unasked, when a reused connection dies before the answer; a reply counts only
+** when its headers were complete, which libcurl does not ask for; an error that epoll tells of is left to libcurl to
+** meet when it reads, since it gives up for good where it is told. */
 
 #include "transport.h"
 
@@ -28,6 +29,7 @@
 #define RECEIVE_BUFFER 32768L /* libcurl's, made anew for each request: from 64 KiB on, freeing it costs a heap consolidation */
 #define PACE_LONGEST 50       /* milliseconds between two reads of a paced stream */
 #define KICKS 16              /* immediate timeouts served in a row before the loop gets its turn */
+#define LONGEST_CONNECT 86400.0 /* seconds */
 #define KEEP_BODY 65536       /* memory that an idle transfer keeps for its next reply */
 
 /* A socket that libcurl uses. */
@@ -90,6 +92,12 @@ static char *copy(const char *text) {
   return text ? strdup(text) : NULL;
 }
 
+/* For libcurl, whose 0 means its default. */
+static long connect_milliseconds(double seconds) {
+  if (seconds < 0.001) return 1;
+  return (long)((seconds < LONGEST_CONNECT ? seconds : LONGEST_CONNECT) * 1000);
+}
+
 struct transport *transport_new(struct loop *loop, const struct transport_options *options) {
   struct transport *t;
   pthread_once(&curl_once, init_curl);
@@ -122,7 +130,7 @@ struct transport *transport_new(struct loop *loop, const struct transport_option
   }
   t->tls = options->tls;
   t->insecure = options->insecure;
-  t->connect_timeout = (long)(options->connect_timeout * 1000);
+  t->connect_timeout = connect_milliseconds(options->connect_timeout);
   curl_multi_setopt(t->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
   curl_multi_setopt(t->multi, CURLMOPT_SOCKETDATA, t);
   curl_multi_setopt(t->multi, CURLMOPT_TIMERFUNCTION, on_timer);
@@ -205,10 +213,14 @@ static void on_poll(uv_poll_t *poll, int status, int events) {
     read_paced(w);
     return;
   }
-  if (status < 0) flags = CURL_CSELECT_ERR;
+  if (status < 0) { /* libuv has stopped watching */
+    w->registered = 0;
+    events = w->wanted;
+  }
   if (events & UV_READABLE) flags |= CURL_CSELECT_IN;
   if (events & UV_WRITABLE) flags |= CURL_CSELECT_OUT;
   drive(w->transport, w->fd, flags);
+  if (status < 0 && w->wanted) watch_socket(w, w->wanted); /* else it is closed; w goes in the loop's next turn */
 }
 
 static void watch_socket(struct watch *w, int events) {
@@ -386,6 +398,18 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *user) {
   return CURL_WRITEFUNC_ERROR;
 }
 
+/* Before each attempt to send the request. The first one fails unnoticed where a kept-alive connection turns out to be
+** closed: another may follow unless the engine can have seen any of it. */
+static int on_attempt(void *user, char *ip, char *local_ip, int port, int local_port) {
+  struct transfer *x = user;
+  long sent = 0;
+  (void)ip, (void)local_ip, (void)port, (void)local_port;
+  if (x->request.repeatable) return CURL_PREREQFUNC_OK;
+  curl_easy_getinfo(x->easy, CURLINFO_REQUEST_SIZE, &sent);
+  if (x->attempts++ == 0) x->sent_before = sent;
+  return sent > x->sent_before ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
+}
+
 static size_t on_read(char *bytes, size_t size, size_t count, void *user) {
   struct transfer *x = user;
   size_t left = x->request.body_length - x->sent, length = size * count;
@@ -408,6 +432,8 @@ static void set_fixed_options(CURL *easy, struct transfer *x, struct transport *
   curl_easy_setopt(easy, CURLOPT_HEADERDATA, x);
   curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
   curl_easy_setopt(easy, CURLOPT_WRITEDATA, x);
+  curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_attempt);
+  curl_easy_setopt(easy, CURLOPT_PREREQDATA, x);
   curl_easy_setopt(easy, CURLOPT_READFUNCTION, on_read);
   curl_easy_setopt(easy, CURLOPT_READDATA, x);
   curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open);
@@ -535,7 +561,8 @@ static enum transfer_fault fault_of(CURL *easy, CURLcode code) {
     case CURLE_PARTIAL_FILE:
     case CURLE_SEND_ERROR:
     case CURLE_RECV_ERROR:
-    case CURLE_SEND_FAIL_REWIND: /* a reused connection died under a request that must not be repeated */
+    case CURLE_SEND_FAIL_REWIND:
+    case CURLE_ABORTED_BY_CALLBACK: /* on_attempt */
     case CURLE_HTTP2:
     case CURLE_HTTP2_STREAM:
       return FAULT_CUT;
@@ -555,6 +582,11 @@ static void collect_finished(struct transport *t) {
     curl_easy_getinfo(easy, CURLINFO_PRIVATE, &private);
     x = (struct transfer *)(void *)private;
     curl_multi_remove_handle(t->multi, easy);
+    if (code == CURLE_OK && !x->headers_done) {
+      code = CURLE_PARTIAL_FILE;
+    } else if (code == CURLE_OUT_OF_MEMORY && x->status && !x->headers_done) { /* a line of more than 100 KiB */
+      set_limit(x, "LIMIT_HEADERS");
+    }
     if (code != CURLE_OK && x->fault_text[0] == '\0') {
       snprintf(x->fault_text, sizeof x->fault_text, "%s", curl_easy_strerror(code));
     }
@@ -683,6 +715,7 @@ void transfer_start(struct transfer *x, const struct transfer_request *request, 
   x->fault_limit = NULL;
   x->fault_text[0] = '\0';
   x->sent = 0;
+  x->attempts = 0;
   x->received = 0;
   x->started = request->paced ? loop_now(t->loop) : 0;
   x->high = LIMIT_STREAM_BUFFER;

@@ -73,6 +73,8 @@ struct transfer {
   void *lines;                /* header list of the request under way */
   struct transfer_request request;
   size_t sent;                /* bytes of an unrepeatable body handed to curl */
+  int attempts;               /* at an unrepeatable request */
+  long sent_before;           /* what curl counts as sent, at the first of them */
   uint64_t received, started; /* bytes of the body so far; paced: loop_now at the start */
   size_t high;                /* stream: pause above this many unread bytes */
   struct buf url, last_url;

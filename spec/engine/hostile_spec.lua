@@ -70,7 +70,8 @@ for _, unix in ipairs { true, false } do
         -- The head's length depends on the framing; cuts beyond the end would be no cuts.
         local total = #"HTTP/1.1 200 Scripted\r\nContent-Type: application/json\r\n" + #body + ({
           length = #("Content-Length: " .. #body .. "\r\n\r\n"),
-          chunked = #"Transfer-Encoding: chunked\r\n\r\n" + #"7\r\n\r\n" + #"17\r\n\r\n" + #"48\r\n\r\n" + #"0\r\n\r\n",
+          -- All but the very last byte: "0\r\n\r" says that the body is complete.
+          chunked = #"Transfer-Encoding: chunked\r\n\r\n7\r\n\r\n17\r\n\r\n48\r\n\r\n0\r\n\r",
           close = #"Connection: close\r\n\r\n" - 1,
         })[framing]
         for cut = 0, total - 1 do
