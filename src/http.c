@@ -290,7 +290,7 @@ static int request_k(lua_State *L, int status, lua_KContext ctx) {
 /* The http is at index 1, the options at index 2. */
 static int do_request(lua_State *L) {
   static const struct lx_option known[] = {
-    {"method", LX_STRING}, {"url", LX_STRING}, {"headers", LX_TABLE}, {"body", LX_ANY}, {"max_body", LX_INTEGER},
+    {"method", LX_STRING}, {"url", LX_STRING}, {"headers", LX_TABLE}, {"body", LX_BYTES}, {"max_body", LX_INTEGER},
     LX_COMMON_OPTIONS
   };
   static const struct { const char *name; enum transfer_method method; } methods[] = {
@@ -300,8 +300,8 @@ static int do_request(lua_State *L) {
   struct http *http = lua_touserdata(L, 1);
   struct transfer_request r;
   struct exchange *e;
-  const char *method, *url, *body = NULL;
-  size_t i, url_length, body_length = 0;
+  const char *method, *url, *body;
+  size_t i, url_length, body_length;
   lua_Integer max_body;
   if (!http->transport) return lx_misuse(L, "the http client is closed");
   luaL_checktype(L, 2, LUA_TTABLE);
@@ -321,10 +321,9 @@ static int do_request(lua_State *L) {
     if ((unsigned char)url[i] <= ' ' || url[i] == 0x7f) return lx_misuse(L, "request: url: a blank or control byte in it");
   }
   if (!has_good_host(url)) return lx_misuse(L, "request: url: its host or port is missing or malformed");
-  if (lx_option(L, 2, "body") != LUA_TNIL) {
-    if (r.method == TRANSFER_GET || r.method == TRANSFER_HEAD) return lx_misuse(L, "request: %s sends no body", method);
-    if (lua_type(L, -1) != LUA_TSTRING) return lx_misuse(L, "request: option 'body': string expected, got %s", luaL_typename(L, -1));
-    body = lua_tolstring(L, -1, &body_length);
+  body = lx_option_string(L, 2, "body", &body_length);
+  if (body && (r.method == TRANSFER_GET || r.method == TRANSFER_HEAD)) {
+    return lx_misuse(L, "request: %s sends no body", method);
   }
   max_body = lx_option_integer(L, 2, "max_body", (lua_Integer)DEFAULT_MAX_BODY);
   if (max_body < 0) return lx_misuse(L, "request: option 'max_body': bytes (an integer >= 0) expected");

@@ -135,7 +135,8 @@ const char *lx_nearest(const char *key, const char *const *names, size_t count) 
 static const char *type_text(enum lx_type type) {
   switch (type) {
     case LX_BOOLEAN: return "boolean";
-    case LX_STRING: return "string";
+    case LX_STRING:
+    case LX_BYTES: return "string";
     case LX_INTEGER: return "integer";
     case LX_NUMBER: return "number";
     case LX_TABLE: return "table";
@@ -159,7 +160,8 @@ static int has_type(lua_State *L, enum lx_type type) {
   int t = lua_type(L, -1);
   switch (type) {
     case LX_BOOLEAN: return t == LUA_TBOOLEAN;
-    case LX_STRING: return t == LUA_TSTRING;
+    case LX_STRING:
+    case LX_BYTES: return t == LUA_TSTRING;
     case LX_INTEGER: return lua_isinteger(L, -1) || (is_number(L, -1) && lua_tointegerx(L, -1, NULL) == lua_tonumber(L, -1));
     case LX_NUMBER: return is_number(L, -1);
     case LX_TABLE: return t == LUA_TTABLE;
@@ -205,7 +207,7 @@ void lx_checkoptions(lua_State *L, int arg, const char *op, const struct lx_opti
       }
       lx_misuse(L, "%s: option '%s': %s expected, got %s", op, key, type_text(o->type), luaL_typename(L, -1));
     }
-    if (lua_type(L, -1) == LUA_TSTRING) {
+    if (lua_type(L, -1) == LUA_TSTRING && o->type != LX_BYTES) {
       size_t length;
       const char *text = lua_tolstring(L, -1, &length);
       if (memchr(text, '\0', length)) lx_misuse(L, "%s: option '%s': holds a NUL byte", op, key);

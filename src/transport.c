@@ -571,6 +571,13 @@ static enum transfer_fault fault_of(CURL *easy, CURLcode code) {
   }
 }
 
+/* Has a byte of the reply come? */
+static int has_answered(CURL *easy) {
+  curl_off_t microseconds = 0;
+  curl_easy_getinfo(easy, CURLINFO_STARTTRANSFER_TIME_T, &microseconds);
+  return microseconds > 0;
+}
+
 static void collect_finished(struct transport *t) {
   CURLMsg *message;
   int left;
@@ -584,8 +591,8 @@ static void collect_finished(struct transport *t) {
     curl_multi_remove_handle(t->multi, easy);
     if (code == CURLE_OK && !x->headers_done) {
       code = CURLE_PARTIAL_FILE;
-    } else if (code == CURLE_OUT_OF_MEMORY && x->status && !x->headers_done) { /* a line of more than 100 KiB */
-      set_limit(x, "LIMIT_HEADERS");
+    } else if (code == CURLE_OUT_OF_MEMORY && !x->headers_done && has_answered(easy)) {
+      set_limit(x, "LIMIT_HEADERS"); /* libcurl's word for a line of more than 100 KiB */
     }
     if (code != CURLE_OK && x->fault_text[0] == '\0') {
       snprintf(x->fault_text, sizeof x->fault_text, "%s", curl_easy_strerror(code));

@@ -6,8 +6,8 @@
 ---
 --- Misuse (a wrong type, an unknown option, an empty id) raises at the caller's line. The world failing gives nil and
 --- err, a docker_watcher.Error: kind, message, op, subject, status, cause. Times are seconds. Every operation takes
---- `timeout` (seconds, becomes a deadline) and `ctx` among its options, blocks in plain Lua, and yields inside a task of
---- docker_watcher.loop. A container, network or image is named by its id or name, or by a table with a field id.
+--- err, a docker_watcher.Error: kind, message, op, subject, status, cause. Times are seconds. Every operation takes
+--- `timeout` (seconds, becomes a deadline) and `ctx` as options, blocks in plain Lua, and yields inside a task of
 ---
 --- Results of inspect_… and list_… are records: plain tables whose field `raw` holds all that the Engine said,
 --- under its own names, made when it is first read (pairs() reads it; next() does not).

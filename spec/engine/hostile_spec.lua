@@ -212,15 +212,17 @@ for _, unix in ipairs { true, false } do
     end)
 
     it("in the middle of a large body is not sent it again", function()
-      local server = start { unix = unix, routes = {}, connections = { false, { raw = "" } } }
-      local client = connect(server)
-      assert(client:ping())
-      env.write_file(server.dir .. "/unused", "")
-      local big = { Image = "x", Env = { "A=" .. ("y"):rep(8 << 20) } }
+      local server = start { unix = unix, connections = {
+        { raw = { { read = 40 }, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]", { read = 20000 } } },
+      } }
+      local client = connect(server, { api_version = "1.41" })
+      assert(list(client))
+      local big = { Image = "x", Env = { "A=" .. ("y"):rep(1 << 20) } }
       local value, err = client:call("ContainerCreate", { body = big })
       assert.is_nil(value)
-      assert.is_true(err.kind == "interrupted" or err.kind == "not_found") -- no route: it got through on connection 1
-      assert.is_true(count(server, "POST", "create") <= 1)
+      assert.equal("interrupted", err.kind)
+      assert.equal(1, (server:connections()))
+      assert(client:ping())
     end)
 
     it("between two requests is just asked on a new one, whatever it is", function()
@@ -230,8 +232,8 @@ for _, unix in ipairs { true, false } do
       } }
       local client = connect(server)
       assert(list(client))
-      env.wait(5, "the engine's end of the connection", function()
-        return env.sh("ss -xtnp 2>/dev/null").out ~= nil
+      env.wait(5, "the engine's end of the connection", function() -- only the listening socket is left to it
+        return env.run(("ls -l /proc/%d/fd | grep -c socket"):format(server.pid)) == "1"
       end)
       assert.equal("once", assert(client:call("ContainerCreate", { body = { Image = "x" } })).Id)
       assert.equal(1, count(server, "POST", "create"))
@@ -368,9 +370,7 @@ describe("a reply that is too large", function()
       fails(client, "too_large", "LIMIT_HEADERS")
     end
     local client = answering { raw = "HTTP/1.1 200 " .. ("v"):rep(300000) .. "\r\n\r\n" }
-    local value, err = list(client)
-    assert.is_nil(value)
-    assert.is_true(err.kind == "too_large" or err.kind == "protocol")
+    fails(client, "too_large", "LIMIT_HEADERS")
   end)
 end)
 

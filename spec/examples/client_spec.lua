@@ -1,4 +1,4 @@
--- examples/client.lua runs as it stands, against the engine and the registry of the tests; so does the README's.
+-- examples/client.lua runs as it stands, against the engine and the registry of the tests.
 local env = require "spec.support.env"
 
 describe("examples/client.lua", function()
@@ -14,10 +14,5 @@ describe("examples/client.lua", function()
     local status, left = env.engine("GET", '/containers/json?all=1&filters={"label":["example=client"]}')
     assert.equal(200, status)
     assert.equal(0, #left)
-  end)
-
-  it("is the example of the README", function()
-    local readme = env.read_file("README.md")
-    assert.truthy(readme:find(env.read_file("examples/client.lua"):gsub("^.-\n\n", ""), 1, true))
   end)
 end)

@@ -1,0 +1,80 @@
+-- What the README shows is so: its examples run, its table names operations that there are.
+local env = require "spec.support.env"
+
+local readme = env.read_file("README.md")
+
+-- The README's code blocks in that language, in order.
+local function blocks(language)
+  local list = {}
+  for code in readme:gmatch("```" .. language .. "\n(.-)```") do list[#list + 1] = code end
+  return list
+end
+
+describe("the README", function()
+  after_each(env.cleanup)
+
+  it("shows a configuration that docker-watcher check takes", function()
+    local config
+    for _, code in ipairs(blocks("lua")) do
+      if code:find("^%-%- shop.lua") then config = code end
+    end
+    local file = env.tmpdir() .. "/shop.lua"
+    env.write_file(file, config)
+    local out = env.run("DOCKER_WATCHER_SECRET_REGISTRY=x " .. env.lua .. " lua/docker_watcher/main.lua check "
+      .. env.quote(file))
+    assert.matches("2 stages", out)
+    assert.matches("shop%s+production", out)
+  end)
+
+  it("shows tasks that do as it says", function()
+    local tasks
+    for _, code in ipairs(blocks("lua")) do
+      if code:find("loop.spawn", 1, true) then tasks = code end
+    end
+    local name = env.dispose("container", env.name("readme"))
+    assert.equal(201, (env.engine("POST", "/containers/create?name=" .. name, { Image = env.image })))
+    local file = env.tmpdir() .. "/tasks.lua"
+    env.write_file(file, 'local client <close> = assert(require("docker_watcher.docker").connect {})\n' .. tasks)
+    assert.matches(name:gsub("%-", "%%-") .. "\tcreated", env.run(env.lua .. " " .. env.quote(file)))
+  end)
+
+  it("shows examples/client.lua as it is", function()
+    assert.truthy(readme:find((env.read_file("examples/client.lua"):gsub("^.-\n\n", "")), 1, true))
+  end)
+
+  it("names methods that the client has", function()
+    local client <close> = assert(require("docker_watcher.docker").connect { host = "unix:///nowhere.sock" })
+    local named = 0
+    for method in readme:gmatch("`([a-z]+_[a-z]+)`") do
+      if not method:find("^docker_") then
+        assert.equal("function", type(client[method]), method)
+        named = named + 1
+      end
+    end
+    assert.is_true(named > 10)
+  end)
+end)
+
+describe("examples/shop.lua", function()
+  it("is good", function()
+    env.run("DOCKER_WATCHER_SECRET_REGISTRY=x " .. env.lua .. " lua/docker_watcher/main.lua check examples/shop.lua")
+  end)
+end)
+
+describe("examples/demo", function()
+  after_each(env.cleanup)
+
+  it("does what it says, and leaves nothing behind", function()
+    local out = env.run("examples/demo")
+    assert.matches("In service: dw%-demo%d+%-production%-1.0.0, on host port %d+. It answers: 1.0.0\n", out)
+    assert.matches("In service: dw%-demo%d+%-production%-1.1.0, on host port %d+. It answers: 1.1.0\n", out)
+    assert.matches("1.2.0 was tried, found unhealthy, and removed", out)
+    local project = out:match("dw%-(demo%d+)%-production")
+    local status, containers = env.engine("GET", '/containers/json?all=1&filters={"label":["docker-watcher.project='
+      .. project .. '"]}')
+    assert.same({ 200, 0 }, { status, #containers })
+    local _, networks = env.engine("GET", '/networks?filters={"label":["docker-watcher.project=' .. project .. '"]}')
+    assert.equal(0, #networks)
+    assert.equal("", env.sh("pgrep -f 'main[.]lua run .*shop[.]lua'").out)
+  end)
+end)
