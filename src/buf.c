@@ -93,17 +93,20 @@ static int is_unreserved(unsigned char c) {
 
 int buf_percent(struct buf *b, const char *bytes, size_t count, const char *keep) {
   static const char hex[] = "0123456789ABCDEF";
-  size_t i;
-  for (i = 0; i < count; i++) {
-    unsigned char c = (unsigned char)bytes[i];
+  size_t i = 0;
+  while (i < count) {
+    size_t run = i;
     int status;
-    if (is_unreserved(c) || (c && strchr(keep, c))) {
-      status = buf_putc(b, (char)c);
-    } else {
+    while (run < count && (is_unreserved((unsigned char)bytes[run]) || (bytes[run] && strchr(keep, bytes[run])))) run++;
+    status = buf_append(b, bytes + i, run - i);
+    if (status != BUF_OK) return status;
+    if (run < count) {
+      unsigned char c = (unsigned char)bytes[run++];
       char escape[3] = {'%', hex[c >> 4], hex[c & 15]};
       status = buf_append(b, escape, sizeof escape);
+      if (status != BUF_OK) return status;
     }
-    if (status != BUF_OK) return status;
+    i = run;
   }
   return BUF_OK;
 }

@@ -455,7 +455,9 @@ static int send_request(lua_State *L, struct call *k) {
   if (k->op->since > c->version) return call_needs(L, k, k->op->id, k->op->since);
   literal_path(L, k);
   buf_clear(&k->url);
-  check_path(L, k, buf_printf(&k->url, "/v1.%d", c->version));
+  check_path(L, k, buf_puts(&k->url, "/v1."));
+  check_path(L, k, buf_putc(&k->url, (char)('0' + c->version / 10))); /* two digits: OPS_OLDEST to OPS_NEWEST */
+  check_path(L, k, buf_putc(&k->url, (char)('0' + c->version % 10)));
   check_path(L, k, buf_append(&k->url, k->path.data, k->path.length));
   check_path(L, k, buf_putc(&k->url, '\0'));
   request.url = k->url.data;
@@ -517,7 +519,9 @@ static int replied(lua_State *L, struct call *k) {
   if (!good) {
     parse_error_body(k);
     if (version_refused(k)) {
-      if (!k->client->pinned && k->negotiations < NEGOTIATIONS) {
+      size_t length;
+      const char *newest = transfer_header(k->transfer, "Api-Version", &length);
+      if (!k->client->pinned && k->negotiations < NEGOTIATIONS && newest && parse_version(newest, length)) {
         int before = k->client->version, n = settle_version(L, k);
         if (n != 0) return n;
         k->negotiations++;

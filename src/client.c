@@ -27,16 +27,15 @@ struct client *client_check(lua_State *L, int idx) {
 
 /* "1.41" → 41; raises where it is none, or one that we don't speak. */
 static int check_version(lua_State *L, const char *text, const char *source) {
-  char *end = NULL;
-  long minor = 0;
-  if (strncmp(text, "1.", 2) == 0) minor = strtol(text + 2, &end, 10);
-  if (!end || *end || end == text + 2 || minor < 1 || minor > 999) {
+  size_t digits = strncmp(text, "1.", 2) == 0 ? strspn(text + 2, "0123456789") : 0;
+  int minor = digits > 0 && digits <= 3 && text[2 + digits] == '\0' ? atoi(text + 2) : 0;
+  if (minor < 1) {
     lx_misuse(L, "connect: %s: a version like \"1.%d\" expected, got \"%s\"", source, OPS_NEWEST, text);
   }
   if (minor < OPS_OLDEST || minor > OPS_NEWEST) {
     lx_misuse(L, "connect: %s: 1.%d to 1.%d expected, got \"%s\"", source, OPS_OLDEST, OPS_NEWEST, text);
   }
-  return (int)minor;
+  return minor;
 }
 
 static void read_tls(lua_State *L, struct transport_options *o) {
@@ -76,6 +75,7 @@ int fn_connect(lua_State *L) {
   version = lx_option_string(L, 1, "api_version", NULL);
   if (!version) {
     version = getenv("DOCKER_API_VERSION");
+    if (version && !*version) version = NULL;
     source = "DOCKER_API_VERSION";
   }
   read_tls(L, &o);
@@ -98,7 +98,7 @@ int fn_connect(lua_State *L) {
                    "(ssh -L ./docker.sock:/var/run/docker.sock HOST) and connect to unix://./docker.sock");
   }
   if (strncmp(host, "https://", 8) == 0) o.tls = 1;
-  if (version && *version) c->version = c->pinned = check_version(L, version, source);
+  if (version) c->version = c->pinned = check_version(L, version, source);
   c->timeout = lx_option_number(L, 1, "timeout", DEFAULT_TIMEOUT);
   c->loop = loop_get(L);
   o.endpoint = &c->endpoint;
@@ -111,12 +111,17 @@ int fn_connect(lua_State *L) {
 static int meth_close(lua_State *L) {
   struct client *c = luaL_checkudata(L, 1, CLIENT_T);
   struct transport *t = c->transport;
-  c->transport = NULL;
-  c->pool = 0;
   if (!t) return 0;
+  c->transport = NULL;
+  lua_getiuservalue(L, 1, 1);
+  for (; c->pool > 0; c->pool--) { /* not left to the collector: at lua_close it skips what finalisers have made */
+    lua_rawgeti(L, -1, c->pool);
+    call_free(lua_touserdata(L, -1));
+    lua_pop(L, 1);
+  }
   transport_close(t);
   lua_pushnil(L);
-  lua_setiuservalue(L, 1, 1); /* pooled calls are the collector's now */
+  lua_setiuservalue(L, 1, 1);
   return 0;
 }
 

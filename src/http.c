@@ -42,8 +42,7 @@ struct exchange {
 
 /* ---- exchanges ---- */
 
-static int exchange_gc(lua_State *L) {
-  struct exchange *e = luaL_checkudata(L, 1, EXCHANGE_T);
+static void exchange_free(struct exchange *e) {
   if (e->transfer) transfer_abort(e->transfer);
   wait_free(e->wait); /* before the transfer, which may hold the loop's last reference */
   e->wait = NULL;
@@ -52,6 +51,10 @@ static int exchange_gc(lua_State *L) {
   buf_free(&e->url);
   buf_free(&e->body);
   buf_free(&e->lines);
+}
+
+static int exchange_gc(lua_State *L) {
+  exchange_free(luaL_checkudata(L, 1, EXCHANGE_T));
   return 0;
 }
 
@@ -361,9 +364,15 @@ static int do_request(lua_State *L) {
 static int http_close(lua_State *L) {
   struct http *http = luaL_checkudata(L, 1, HTTP_T);
   struct transport *t = http->transport;
+  if (!t) return 0;
   http->transport = NULL;
-  http->pool = 0;
-  if (t) transport_close(t);
+  lua_getiuservalue(L, 1, 1);
+  for (; http->pool > 0; http->pool--) { /* not left to the collector: at lua_close it skips what finalisers have made */
+    lua_rawgeti(L, -1, http->pool);
+    exchange_free(lua_touserdata(L, -1));
+    lua_pop(L, 1);
+  }
+  transport_close(t);
   return 0;
 }
 

@@ -153,24 +153,26 @@ static void end_task(lua_State *L, struct task *t, enum task_state state) {
 
 static int push_verdict(lua_State *L, enum wait_verdict verdict, const char *op);
 
-/* The coroutine of t has failed, its error is at the top of co; or, where it yielded, it has to end. What it left
-** open is closed. 1: nobody is joining it; its error is then at the stack's top. */
+/* The coroutine of t has failed, its error is at the top of co; or, where it yielded, it has to end. What it left open is
+** closed. 1: nobody is joining it, and run() is not ending anyway; its error is then at the stack's top. The task has ended before anything here may
+** raise for want of memory. */
 static int fail_task(lua_State *L, struct task *t, lua_State *co) {
-  int orphan;
-  if (lua_status(co) == LUA_YIELD) {
-    push_verdict(L, WAIT_CANCELLED, "loop"); /* nil, err */
+  int orphan = t->joiners == NULL && !t->ending, status = lua_status(co);
+  end_task(L, t, TASK_FAILED);
+  if (status == LUA_YIELD) {
     lua_resetthread(co);
+    lua_settop(co, 0);
+    lua_pushnil(co);
+    push_verdict(L, WAIT_CANCELLED, "loop"); /* nil, err */
     lua_settop(co, 0);
     lua_xmove(L, co, 1);
     lua_pop(L, 1);
   } else {
-    add_traceback(L, co);
+    if (status != LUA_ERRMEM) add_traceback(L, co);
     lua_resetthread(co); /* leaves the error, or that of a __close */
   }
   lua_pushvalue(co, -1); /* one stays, for join */
   lua_xmove(co, L, 1);
-  orphan = t->joiners == NULL;
-  end_task(L, t, TASK_FAILED);
   if (!orphan) lua_pop(L, 1);
   return orphan;
 }
@@ -482,6 +484,7 @@ static int fn_run(lua_State *L) {
   lua_pushcfunction(L, run_body);
   lua_insert(L, 1);
   status = lua_pcall(L, lua_gettop(L) - 1, LUA_MULTRET, 0);
+  if (all->live > 0) cancel_all(L, loop); /* for want of memory it could not wait for them: the next run() does */
   all->running = all->ending = 0;
   if (status != LUA_OK) return lua_error(L);
   return lua_gettop(L);
