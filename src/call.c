@@ -64,7 +64,8 @@ static struct call *new_box(lua_State *L, struct client *c) {
   return k;
 }
 
-struct call *call_begin(lua_State *L, const char *name, int options, const struct lx_option *known, const char *subject) {
+struct call *call_begin(lua_State *L, const char *name, int options, const struct lx_option *known,
+                        const char *subject) {
   struct client *c = client_check(L, 1);
   struct call *k;
   int has_options = options && lua_istable(L, options);
@@ -180,15 +181,19 @@ int call_fail_fault(lua_State *L, struct call *k) {
       return call_fail(L, k, KIND_UNREACHABLE, "no Docker Engine at %s: the socket does not exist. Start the Engine "
                        "(systemctl start docker), or set DOCKER_HOST to where it is", host);
     case FAULT_REFUSED:
-      return call_fail(L, k, KIND_UNREACHABLE, "no Docker Engine at %s: connection refused, nobody listens there. Start "
-                       "the Engine (systemctl start docker), or set DOCKER_HOST to where it is", host);
+      return call_fail(L, k, KIND_UNREACHABLE, "no Docker Engine at %s: connection refused, nobody listens there. "
+                       "Start the Engine (systemctl start docker), or set DOCKER_HOST to where it is", host);
     case FAULT_PERMISSION:
-      return call_fail(L, k, KIND_UNREACHABLE, "no permission to use the Docker Engine at %s. Run as root, or as a member "
-                       "of the group that owns the socket (usually docker)", host);
-    case FAULT_UNREACHABLE: return call_fail(L, k, KIND_UNREACHABLE, "cannot reach the Docker Engine at %s: %s", host, x->fault_text);
+      return call_fail(L, k, KIND_UNREACHABLE, "no permission to use the Docker Engine at %s. Run as root, or as a "
+                       "member of the group that owns the socket (usually docker)", host);
+    case FAULT_UNREACHABLE:
+      return call_fail(L, k, KIND_UNREACHABLE, "cannot reach the Docker Engine at %s: %s", host, x->fault_text);
     case FAULT_TLS: return call_fail(L, k, KIND_UNREACHABLE, "no secure connection to %s: %s", host, x->fault_text);
-    case FAULT_CUT: return call_fail(L, k, KIND_INTERRUPTED, "the connection to %s ended before the reply did: %s", host, x->fault_text);
-    case FAULT_TOO_LARGE: return call_fail(L, k, KIND_TOO_LARGE, "the reply of %s is larger than %s allows", host, x->fault_limit);
+    case FAULT_CUT:
+      return call_fail(L, k, KIND_INTERRUPTED, "the connection to %s ended before the reply did: %s", host,
+                       x->fault_text);
+    case FAULT_TOO_LARGE:
+      return call_fail(L, k, KIND_TOO_LARGE, "the reply of %s is larger than %s allows", host, x->fault_limit);
     case FAULT_MEMORY: return luaL_error(L, "not enough memory");
     case FAULT_CLOSED: return call_fail(L, k, KIND_CANCELLED, "the client was closed");
     case FAULT_PROTOCOL:
@@ -448,7 +453,8 @@ static int send_request(lua_State *L, struct call *k) {
     [VERB_DELETE] = TRANSFER_DELETE
   };
   struct transfer_request request = {
-    .method = methods[k->op->verb], .repeatable = k->op->idempotent, .stream = k->feed != NULL || k->opens, .paced = k->paced,
+    .method = methods[k->op->verb], .repeatable = k->op->idempotent, .stream = k->feed != NULL || k->opens,
+    .paced = k->paced,
     .max_body = LIMIT_REPLY, .max_body_name = "LIMIT_REPLY"
   };
   struct client *c = k->client;
@@ -545,8 +551,8 @@ static int replied(lua_State *L, struct call *k) {
     } else if (json_parse(&k->doc, x->body.data, x->body.length, &fault) != 0) {
       k->doc.used = 0;
       lx_pushexcerpt(L, x->body.data, x->body.length);
-      return call_fail(L, k, KIND_PROTOCOL, "the reply of %s is not JSON (%s at byte %d): %s", k->client->host, fault.reason,
-                       (int)fault.offset, lua_tostring(L, -1));
+      return call_fail(L, k, KIND_PROTOCOL, "the reply of %s is not JSON (%s at byte %d): %s", k->client->host,
+                       fault.reason, (int)fault.offset, lua_tostring(L, -1));
     }
   } else if (k->status >= 300) {
     parse_error_body(k);

@@ -66,7 +66,7 @@ struct call {
   int negotiations;        /* so many times in this call */
   int by_get;              /* the ping is repeated as a GET */
   int opens;               /* the request is call_run_open's */
-  int top;                 /* the stack up to here is kept from one request to the next (the box, or what the operation says) */
+  int top;                 /* the stack is kept up to here from one request to the next: the box, or more */
   call_finish finish;
   call_finish rescue;      /* see call_rescue; NULL: failures are returned as they are */
   int failed;              /* nil, err of this call was made */
@@ -96,7 +96,8 @@ struct call {
 /* Checks the arguments: a client at index 1 that is open, and at index `options` (0: there is none) an options table
 ** as `known` says (lx_checkoptions; `known` ends with LX_COMMON_OPTIONS). Sets the stack's top to max(options, top),
 ** takes a call from the pool and pushes its box. subject may be NULL. */
-struct call *call_begin(lua_State *L, const char *name, int options, const struct lx_option *known, const char *subject);
+struct call *call_begin(lua_State *L, const char *name, int options, const struct lx_option *known,
+                        const char *subject);
 /* Calls that wait by their nature (pull, wait, logs) have no default timeout. Right behind call_begin. */
 void call_no_default_timeout(lua_State *L, struct call *k);
 void call_add_timeout(struct call *k, double seconds); /* adds to a timeout, if there is one */
@@ -108,7 +109,7 @@ void call_path(lua_State *L, struct call *k, const char *text, size_t length); /
 void call_query(lua_State *L, struct call *k, const char *name, const char *text, size_t length);
 void call_query_integer(lua_State *L, struct call *k, const char *name, lua_Integer value);
 void call_query_boolean(lua_State *L, struct call *k, const char *name, int value);
-void call_query_json(lua_State *L, struct call *k, const char *name); /* the value at the top, as JSON (filters); pops it */
+void call_query_json(lua_State *L, struct call *k, const char *name); /* the value at the top, as JSON; pops it */
 /* The value at the stack's top is the JSON body (popped). What can't be sent is misuse, at the caller's line. */
 void call_body(lua_State *L, struct call *k);
 /* X-Registry-Auth from the option `auth` of the call (checked here: a table with username and password, or

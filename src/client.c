@@ -67,7 +67,9 @@ int fn_connect(lua_State *L) {
   size_t length;
   memset(&o, 0, sizeof o);
   lua_settop(L, 1);
-  if (!lua_isnil(L, 1) && !lua_istable(L, 1)) lx_misuse(L, "connect: options table expected, got %s", luaL_typename(L, 1));
+  if (!lua_isnil(L, 1) && !lua_istable(L, 1)) {
+    lx_misuse(L, "connect: options table expected, got %s", luaL_typename(L, 1));
+  }
   lx_checkoptions(L, 1, "connect", known);
   host = lx_option_string(L, 1, "host", NULL);
   if (!host) host = getenv("DOCKER_HOST");
@@ -172,7 +174,8 @@ static int meth_ping(lua_State *L) {
 static int version_done(lua_State *L, struct call *k) {
   static const struct shape_field fields[] = {
     {"version", "Version", SHAPE_STRING}, {"api_version", "ApiVersion", SHAPE_STRING},
-    {"min_api_version", "MinAPIVersion", SHAPE_STRING}, {"os", "Os", SHAPE_STRING}, {"architecture", "Arch", SHAPE_STRING},
+    {"min_api_version", "MinAPIVersion", SHAPE_STRING}, {"os", "Os", SHAPE_STRING},
+    {"architecture", "Arch", SHAPE_STRING},
     {"kernel_version", "KernelVersion", SHAPE_STRING}, {"git_commit", "GitCommit", SHAPE_STRING},
     {"go_version", "GoVersion", SHAPE_STRING}, {"build_time", "BuildTime", SHAPE_STRING}, {NULL, NULL, SHAPE_STRING}
   };
@@ -192,7 +195,8 @@ static int info_done(lua_State *L, struct call *k) {
     {"operating_system", "OperatingSystem", SHAPE_STRING}, {"kernel_version", "KernelVersion", SHAPE_STRING},
     {"driver", "Driver", SHAPE_STRING}, {"root_dir", "DockerRootDir", SHAPE_STRING}, {"cpus", "NCPU", SHAPE_INTEGER},
     {"memory", "MemTotal", SHAPE_INTEGER}, {"containers", "Containers", SHAPE_INTEGER},
-    {"containers_running", "ContainersRunning", SHAPE_INTEGER}, {"containers_paused", "ContainersPaused", SHAPE_INTEGER},
+    {"containers_running", "ContainersRunning", SHAPE_INTEGER},
+    {"containers_paused", "ContainersPaused", SHAPE_INTEGER},
     {"containers_stopped", "ContainersStopped", SHAPE_INTEGER}, {"images", "Images", SHAPE_INTEGER},
     {"live_restore", "LiveRestoreEnabled", SHAPE_BOOLEAN}, {NULL, NULL, SHAPE_STRING}
   };
@@ -241,7 +245,9 @@ static const char *parameter_text(lua_State *L, struct call *k, const char *name
       return lua_toboolean(L, -1) ? "true" : "false";
     case LUA_TTABLE:
       buf_clear(&k->scratch);
-      if (jsonlua_encode(L, -1, &k->scratch) != 0) lx_misuse(L, "call: %s: %s: %s", k->op->id, name, lua_tostring(L, -1));
+      if (jsonlua_encode(L, -1, &k->scratch) != 0) {
+        lx_misuse(L, "call: %s: %s: %s", k->op->id, name, lua_tostring(L, -1));
+      }
       *length = k->scratch.length;
       return k->scratch.data;
     default: lx_misuse(L, "call: %s: parameter '%s': a %s cannot be sent", k->op->id, name, luaL_typename(L, -1));

@@ -127,7 +127,9 @@ int fn_context(lua_State *L) {
   };
   struct context *c, *parent;
   lua_settop(L, 1);
-  if (!lua_isnil(L, 1) && !lua_istable(L, 1)) lx_misuse(L, "context: options table expected, got %s", luaL_typename(L, 1));
+  if (!lua_isnil(L, 1) && !lua_istable(L, 1)) {
+    lx_misuse(L, "context: options table expected, got %s", luaL_typename(L, 1));
+  }
   lx_checkoptions(L, 1, "context", known);
   lx_option(L, 1, "parent"); /* index 2 */
   parent = context_test(L, 2);

@@ -155,6 +155,13 @@ static int is_number(lua_State *L, int idx) {
   return lua_type(L, idx) == LUA_TNUMBER && isfinite(lua_tonumber(L, idx));
 }
 
+/* Also a float without a fraction that an integer can hold. */
+static int is_integer(lua_State *L, int idx) {
+  int exact = 0;
+  if (lua_type(L, idx) == LUA_TNUMBER) (void)lua_tointegerx(L, idx, &exact);
+  return exact;
+}
+
 /* The value at the top: is it of the type? */
 static int has_type(lua_State *L, enum lx_type type) {
   int t = lua_type(L, -1);
@@ -162,7 +169,7 @@ static int has_type(lua_State *L, enum lx_type type) {
     case LX_BOOLEAN: return t == LUA_TBOOLEAN;
     case LX_STRING:
     case LX_BYTES: return t == LUA_TSTRING;
-    case LX_INTEGER: return lua_isinteger(L, -1) || (is_number(L, -1) && lua_tointegerx(L, -1, NULL) == lua_tonumber(L, -1));
+    case LX_INTEGER: return is_integer(L, -1);
     case LX_NUMBER: return is_number(L, -1);
     case LX_TABLE: return t == LUA_TTABLE;
     case LX_FUNCTION: return t == LUA_TFUNCTION;

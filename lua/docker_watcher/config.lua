@@ -133,7 +133,7 @@ local function fixed_port(ports)
   end
 end
 
-local function make_stage(names, settings, checked, modules, path, report)
+local function make_stage(names, settings, checked, modules, path, report, has_image)
   local tags, policy = checked.tags, checked.policy
   if sandbox.is_choice(tags, "tags") then
     local choose, options = judge(tags, modules.tags, "tags", schema.step(path, "tags"), report)
@@ -144,7 +144,7 @@ local function make_stage(names, settings, checked, modules, path, report)
     local plan, options = judge(policy, modules.policies, "policies", schema.step(path, "policy"), report)
     policy = { name = policy.name, options = options, plan = plan }
   end
-  if not settings.image then
+  if not has_image then
     report(path, ("stage '%s' has no image: write image = \"…\" in it or in its project"):format(names.stage))
   end
   local port = fixed_port(settings.ports)
@@ -269,8 +269,10 @@ function config.load(path, world)
     for _, stage_name in ipairs(sorted(project and project.stages)) do
       local stage = project.stages[stage_name]
       if stage and stage.tags then
+        local given = result.projects[project_name] -- an image that was given and is wrong was reported as that
         stages[#stages + 1] = make_stage({ project = project_name, stage = stage_name }, inherit(project, stage), stage,
-          world, { "projects", project_name, "stages", stage_name }, report)
+          world, { "projects", project_name, "stages", stage_name }, report,
+          given.image ~= nil or given.stages[stage_name].image ~= nil)
       end
     end
     if project and project.stages and next(project.stages) == nil then

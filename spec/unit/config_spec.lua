@@ -226,6 +226,11 @@ describe("config", function()
       it("tell of " .. case[1], function() assert_mistakes({ case[3] }, case[2]) end)
     end
 
+    it("tell of a wrong image once, not also that it is missing", function()
+      assert_mistakes({ "1: projects.p.image: 'x:1.2' has a tag" },
+        "return { projects = { p = { image = 'x:1.2', stages = {\n s = { tags = tags.semver {} } } } } }")
+    end)
+
     it("tell of bytecode", function()
       assert_mistakes({ "1: attempt to load a binary chunk" }, string.dump(function() return {} end))
     end)
