@@ -64,6 +64,22 @@ static struct call *new_box(lua_State *L, struct client *c) {
   return k;
 }
 
+/* Pushes a box of the pool, or nothing: NULL. At lua_close those in it may be finalised before somebody else's __gc calls. */
+static struct call *take_box(lua_State *L, struct client *c) {
+  while (c->pool > 0) {
+    struct call *k;
+    lua_getiuservalue(L, 1, 1);
+    lua_rawgeti(L, -1, c->pool);
+    lua_pushnil(L);
+    lua_rawseti(L, -3, c->pool--);
+    lua_remove(L, -2);
+    k = lua_touserdata(L, -1);
+    if (k->wait) return k;
+    lua_pop(L, 1);
+  }
+  return NULL;
+}
+
 struct call *call_begin(lua_State *L, const char *name, int options, const struct lx_option *known,
                         const char *subject) {
   struct client *c = client_check(L, 1);
@@ -73,17 +89,8 @@ struct call *call_begin(lua_State *L, const char *name, int options, const struc
     lx_checkoptions(L, options, name, known);
     if (lua_gettop(L) < options) lua_settop(L, options);
   }
-  if (c->pool > 0) {
-    lua_getiuservalue(L, 1, 1);
-    lua_rawgeti(L, -1, c->pool);
-    lua_pushnil(L);
-    lua_rawseti(L, -3, c->pool);
-    lua_remove(L, -2);
-    c->pool--;
-    k = lua_touserdata(L, -1);
-  } else {
-    k = new_box(L, c);
-  }
+  k = take_box(L, c);
+  if (!k) k = new_box(L, c);
   k->box = k->top = lua_gettop(L);
   k->op = NULL;
   k->feed = NULL;

@@ -116,7 +116,7 @@ static int meth_close(lua_State *L) {
   if (!t) return 0;
   c->transport = NULL;
   lua_getiuservalue(L, 1, 1);
-  for (; c->pool > 0; c->pool--) { /* not left to the collector: at lua_close it skips what finalisers have made */
+  for (; c->pool > 0; c->pool--) { /* the collector skips what finalisers have made at lua_close */
     lua_rawgeti(L, -1, c->pool);
     call_free(lua_touserdata(L, -1));
     lua_pop(L, 1);

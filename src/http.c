@@ -62,13 +62,15 @@ static int exchange_gc(lua_State *L) {
 static struct exchange *push_exchange(lua_State *L, int h) {
   struct http *http = lua_touserdata(L, h);
   struct exchange *e;
-  if (http->pool > 0) {
+  while (http->pool > 0) {
     lua_getiuservalue(L, h, 1);
     lua_rawgeti(L, -1, http->pool);
     lua_pushnil(L);
     lua_rawseti(L, -3, http->pool--);
     lua_remove(L, -2);
-    return lua_touserdata(L, -1);
+    e = lua_touserdata(L, -1);
+    if (e->wait) return e;
+    lua_pop(L, 1); /* at lua_close it may be finalised before somebody else's __gc asks */
   }
   e = lua_newuserdatauv(L, sizeof *e, 1);
   memset(e, 0, sizeof *e);
@@ -98,7 +100,8 @@ static void release(lua_State *L, int idx) {
   lua_getiuservalue(L, idx, 1);
   lua_getiuservalue(L, -1, 1);
   lua_pushvalue(L, idx);
-  lua_rawseti(L, -2, ++e->http->pool);
+  lua_rawseti(L, -2, e->http->pool + 1);
+  e->http->pool++;
   lua_pop(L, 2);
 }
 
@@ -144,7 +147,8 @@ static void read_headers(lua_State *L, struct exchange *e, int options) {
         if (count == MAX_HEADERS) lx_misuse(L, "request: more than %d headers", MAX_HEADERS);
         starts[count++] = e->lines.length;
         check(L, buf_append(&e->lines, name, name_length), "headers", "LIMIT_HEADERS");
-        check(L, buf_puts(&e->lines, length ? ": " : ";"), "headers", "LIMIT_HEADERS"); /* libcurl's word for an empty one */
+        /* libcurl's word for an empty one is "Name;" */
+        check(L, buf_puts(&e->lines, length ? ": " : ";"), "headers", "LIMIT_HEADERS");
         check(L, buf_append(&e->lines, value, length + 1), "headers", "LIMIT_HEADERS");
       }
       lua_pop(L, 1);
@@ -245,8 +249,10 @@ static int fail_fault(lua_State *L, const struct exchange *e) {
     case FAULT_PERMISSION:
     case FAULT_UNREACHABLE: return lx_fail(L, KIND_UNREACHABLE, &about, "%s", x->fault_text);
     case FAULT_TLS: return lx_fail(L, KIND_UNREACHABLE, &about, "no secure connection: %s", x->fault_text);
-    case FAULT_CUT: return lx_fail(L, KIND_INTERRUPTED, &about, "the connection ended before the reply did: %s", x->fault_text);
-    case FAULT_TOO_LARGE: return lx_fail(L, KIND_TOO_LARGE, &about, "the reply is larger than %s allows", x->fault_limit);
+    case FAULT_CUT:
+      return lx_fail(L, KIND_INTERRUPTED, &about, "the connection ended before the reply did: %s", x->fault_text);
+    case FAULT_TOO_LARGE:
+      return lx_fail(L, KIND_TOO_LARGE, &about, "the reply is larger than %s allows", x->fault_limit);
     case FAULT_MEMORY: return luaL_error(L, "not enough memory");
     case FAULT_CLOSED: return lx_fail(L, KIND_CANCELLED, &about, "the http client was closed");
     case FAULT_PROTOCOL:
@@ -313,7 +319,9 @@ static int do_request(lua_State *L) {
   method = lx_option_string(L, 2, "method", NULL);
   if (!method) method = "GET";
   for (i = 0; i < sizeof methods / sizeof *methods && strcmp(method, methods[i].name) != 0; i++) continue;
-  if (i == sizeof methods / sizeof *methods) return lx_misuse(L, "request: method: GET, HEAD, POST, PUT, PATCH or DELETE expected");
+  if (i == sizeof methods / sizeof *methods) {
+    return lx_misuse(L, "request: method: GET, HEAD, POST, PUT, PATCH or DELETE expected");
+  }
   r.method = methods[i].method;
   url = lx_option_string(L, 2, "url", &url_length);
   if (!url) return lx_misuse(L, "request: option 'url' is missing");
@@ -321,7 +329,9 @@ static int do_request(lua_State *L) {
     return lx_misuse(L, "request: url: http:// or https:// expected");
   }
   for (i = 0; i < url_length; i++) {
-    if ((unsigned char)url[i] <= ' ' || url[i] == 0x7f) return lx_misuse(L, "request: url: a blank or control byte in it");
+    if ((unsigned char)url[i] <= ' ' || url[i] == 0x7f) {
+      return lx_misuse(L, "request: url: a blank or control byte in it");
+    }
   }
   if (!has_good_host(url)) return lx_misuse(L, "request: url: its host or port is missing or malformed");
   body = lx_option_string(L, 2, "body", &body_length);
@@ -346,12 +356,13 @@ static int do_request(lua_State *L) {
     r.content_type = content_type(L, 2);
     if (!r.content_type) r.content_type = "application/octet-stream";
   }
-  r.repeatable = r.method == TRANSFER_GET || r.method == TRANSFER_HEAD || r.method == TRANSFER_PUT || r.method == TRANSFER_DELETE;
+  r.repeatable = r.method != TRANSFER_POST && r.method != TRANSFER_PATCH;
   r.max_body = (size_t)max_body;
   r.max_body_name = "max_body";
   r.keep_error_body = 1;
   lx_option(L, 2, "ctx");
-  wait_begin(e->wait, context_test(L, -1), loop_deadline(http->loop, lx_option_number(L, 2, "timeout", DEFAULT_TIMEOUT)));
+  wait_begin(e->wait, context_test(L, -1),
+             loop_deadline(http->loop, lx_option_number(L, 2, "timeout", DEFAULT_TIMEOUT)));
   lua_pop(L, 1);
   e->transfer->done = 0;
   e->transfer->wait = NULL;
@@ -367,7 +378,7 @@ static int http_close(lua_State *L) {
   if (!t) return 0;
   http->transport = NULL;
   lua_getiuservalue(L, 1, 1);
-  for (; http->pool > 0; http->pool--) { /* not left to the collector: at lua_close it skips what finalisers have made */
+  for (; http->pool > 0; http->pool--) { /* the collector skips what finalisers have made at lua_close */
     lua_rawgeti(L, -1, http->pool);
     exchange_free(lua_touserdata(L, -1));
     lua_pop(L, 1);

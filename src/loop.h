@@ -81,7 +81,7 @@ struct tasks { /* the scheduler's part of a loop */
   lua_State *current_thread;
   size_t live;              /* tasks not yet ended */
   int running;              /* inside run() or step() */
-  int ending;               /* run() ends on an error or Ctrl-C: tasks that are spawned now are born cancelled. 1 and how many */
+  int ending;               /* 0; while run() ends on an error or Ctrl-C: 1, and how many tasks were spawned since */
   struct signal_watch *signals;
 };
 /* One turn of the loop, blocking for LIMIT_BLOCK_TICK at most, or not at all; 1 if Ctrl-C was seen. */

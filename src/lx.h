@@ -42,8 +42,8 @@ int lx_misuse(lua_State *L, const char *format, ...) __attribute__((noreturn));
 /* Options. */
 enum lx_type {
   LX_BOOLEAN, LX_STRING, LX_INTEGER, LX_NUMBER, LX_TABLE, LX_FUNCTION, LX_SECONDS /* number ≥ 0, finite */,
-  LX_STRING_OR_TABLE, LX_STRING_OR_FUNCTION, LX_NUMBER_OR_STRING, LX_CONTEXT /* docker.context's */, LX_BYTES /* a string that may hold NULs */,
-  LX_ANY
+  LX_STRING_OR_TABLE, LX_STRING_OR_FUNCTION, LX_NUMBER_OR_STRING, LX_CONTEXT /* docker.context's */,
+  LX_BYTES /* a string that may hold NULs */, LX_ANY
 };
 struct lx_option {
   const char *name; /* NULL ends a list */

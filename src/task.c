@@ -153,9 +153,9 @@ static void end_task(lua_State *L, struct task *t, enum task_state state) {
 
 static int push_verdict(lua_State *L, enum wait_verdict verdict, const char *op);
 
-/* The coroutine of t has failed, its error is at the top of co; or, where it yielded, it has to end. What it left open is
-** closed. 1: nobody is joining it, and run() is not ending anyway; its error is then at the stack's top. The task has ended before anything here may
-** raise for want of memory. */
+/* The coroutine of t has failed, its error is at the top of co; or, where it yielded, it has to end. What it left open
+** is closed. 1: nobody is joining it, and run() is not ending anyway; its error is then at the stack's top. The task
+** has ended before anything here may raise for want of memory. */
 static int fail_task(lua_State *L, struct task *t, lua_State *co) {
   int orphan = t->joiners == NULL && !t->ending, status = lua_status(co);
   end_task(L, t, TASK_FAILED);
@@ -511,7 +511,9 @@ static int fn_sleep(lua_State *L) {
   lua_settop(L, 1);
   s = push_sleep(L, loop, NULL);
   wait_begin(s->wait, NULL, loop_deadline(loop, seconds));
-  if (s->wait->verdict == WAIT_TIMEOUT && task_may_yield(L, loop)) return lua_yieldk(L, 0, 0, sleep_k); /* the others' turn */
+  if (s->wait->verdict == WAIT_TIMEOUT && task_may_yield(L, loop)) { /* no time at all: the others' turn */
+    return lua_yieldk(L, 0, 0, sleep_k);
+  }
   return sleep_k(L, LUA_OK, 0);
 }
 

@@ -281,7 +281,7 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *user, void *s
     return 0;
   }
   if (!w) w = new_watch(t, fd);
-  if (!w) return -1;
+  if (!w) return 0; /* its resolver looks again by and by; -1 would be the end of all transfers, for ever */
   if (!socket_user) curl_multi_assign(t->multi, fd, w);
   w->wanted = (what & CURL_POLL_IN ? UV_READABLE : 0) | (what & CURL_POLL_OUT ? UV_WRITABLE : 0);
   curl_easy_getinfo(easy, CURLINFO_PRIVATE, &private);
@@ -421,10 +421,20 @@ static size_t on_read(char *bytes, size_t size, size_t count, void *user) {
 
 /* ---- transfers ---- */
 
-static void set_fixed_options(CURL *easy, struct transfer *x, struct transport *t) {
+/* 0, or -1: no memory (strings are copied; a handle that lost its socket's path would look for a host). */
+static int set_fixed_options(CURL *easy, struct transfer *x, struct transport *t) {
+  int on_socket_file = t->has_endpoint && t->endpoint.kind == ENDPOINT_UNIX;
+  if (curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https") != CURLE_OK) return -1;
+  if (t->ca && curl_easy_setopt(easy, CURLOPT_CAINFO, t->ca) != CURLE_OK) return -1;
+  if (t->cert && curl_easy_setopt(easy, CURLOPT_SSLCERT, t->cert) != CURLE_OK) return -1;
+  if (t->key && curl_easy_setopt(easy, CURLOPT_SSLKEY, t->key) != CURLE_OK) return -1;
+  if (on_socket_file && curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, t->endpoint.path) != CURLE_OK) return -1;
+  if (on_socket_file && curl_easy_setopt(easy, CURLOPT_PROXY, "") != CURLE_OK) return -1;
+  if (!t->has_endpoint) { /* an Engine does without: 5 % of a ping */
+    if (curl_easy_setopt(easy, CURLOPT_USERAGENT, USER_AGENT) != CURLE_OK) return -1;
+  }
   curl_easy_setopt(easy, CURLOPT_PRIVATE, x);
   curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-  curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
   curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
   curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, t->connect_timeout);
   curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, RECEIVE_BUFFER);
@@ -443,17 +453,9 @@ static void set_fixed_options(CURL *easy, struct transfer *x, struct transport *
   curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, x->fault_text);
   curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, t->insecure ? 0L : 1L);
   curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, t->insecure ? 0L : 2L);
-  if (t->ca) curl_easy_setopt(easy, CURLOPT_CAINFO, t->ca);
-  if (t->cert) curl_easy_setopt(easy, CURLOPT_SSLCERT, t->cert);
-  if (t->key) curl_easy_setopt(easy, CURLOPT_SSLKEY, t->key);
   if (t->has_endpoint) curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1);
-  else curl_easy_setopt(easy, CURLOPT_USERAGENT, USER_AGENT); /* an Engine does without: 5 % of a ping */
-  if (t->has_endpoint && t->endpoint.kind == ENDPOINT_UNIX) {
-    curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, t->endpoint.path);
-    curl_easy_setopt(easy, CURLOPT_PROXY, "");
-  } else {
-    curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
-  }
+  if (!on_socket_file) curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
+  return 0;
 }
 
 /* The URL of an endpoint without path: parsed once for each transfer, which spares a tenth of a small request. */
@@ -488,13 +490,12 @@ struct transfer *transfer_new(struct transport *t) {
   buf_init(&x->body, LIMIT_REPLY);
   buf_init(&x->url, LIMIT_PATH);
   buf_init(&x->last_url, LIMIT_PATH);
-  set_fixed_options(x->easy, x, t);
+  if (t->has_endpoint) x->parsed_url = endpoint_url(t);
+  if (set_fixed_options(x->easy, x, t) != 0 || (t->has_endpoint && !x->parsed_url)) {
+    transfer_free(x);
+    return NULL;
+  }
   if (t->has_endpoint) {
-    x->parsed_url = endpoint_url(t);
-    if (!x->parsed_url) {
-      transfer_free(x);
-      return NULL;
-    }
     curl_easy_setopt(x->easy, CURLOPT_CURLU, x->parsed_url);
   }
   return x;
@@ -601,48 +602,53 @@ static void collect_finished(struct transport *t) {
   }
 }
 
+static void act(struct transport *t, curl_socket_t fd, int flags) {
+  int running;
+  CURLMcode code = curl_multi_socket_action(t->multi, fd, flags, &running);
+  if (code == CURLM_OK || code == CURLM_BAD_SOCKET) return;
+  while (t->transfers) { /* no memory: it has lost its way, and would not wake us again */
+    struct transfer *x = t->transfers;
+    curl_multi_remove_handle(t->multi, x->easy);
+    finish_transfer(x, FAULT_MEMORY);
+  }
+}
+
 static void drive(struct transport *t, curl_socket_t fd, int flags) {
-  int running, kicks = 0;
+  int kicks = 0;
   t->references++; /* a verdict must not take it away under our feet */
   if (fd == CURL_SOCKET_TIMEOUT) t->kick = 0; /* this is it */
-  curl_multi_socket_action(t->multi, fd, flags, &running);
+  act(t, fd, flags);
   while (t->kick) {
     t->kick = 0;
     if (++kicks > KICKS) {
       uv_timer_start(t->timer, on_timeout, 0, 0);
       break;
     }
-    curl_multi_socket_action(t->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+    act(t, CURL_SOCKET_TIMEOUT, 0);
   }
   collect_finished(t);
   transport_release(t);
 }
 
-/* Method and body: only what differs from the handle's last request is set. */
-static void set_method(struct transfer *x, const struct transfer_request *r) {
+/* Method and body: only what differs from the handle's last request is set. 0, or -1: no memory. */
+static int set_method(struct transfer *x, const struct transfer_request *r) {
   CURL *easy = x->easy;
   int has_body = r->content_type != NULL;
   int posts = r->method != TRANSFER_GET && r->method != TRANSFER_HEAD && (r->method != TRANSFER_DELETE || has_body);
   if (x->last_method != (int)r->method || x->last_posts != posts) {
-    curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, NULL);
+    const char *verb = NULL;
+    x->last_method = -1;
     curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L);
+    if (posts) curl_easy_setopt(easy, CURLOPT_POST, 1L);
     switch (r->method) {
-      case TRANSFER_GET: break;
+      case TRANSFER_GET:
+      case TRANSFER_POST: break;
       case TRANSFER_HEAD: curl_easy_setopt(easy, CURLOPT_NOBODY, 1L); break;
-      case TRANSFER_POST: curl_easy_setopt(easy, CURLOPT_POST, 1L); break;
-      case TRANSFER_PUT:
-        curl_easy_setopt(easy, CURLOPT_POST, 1L);
-        curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, "PUT");
-        break;
-      case TRANSFER_PATCH:
-        curl_easy_setopt(easy, CURLOPT_POST, 1L);
-        curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, "PATCH");
-        break;
-      case TRANSFER_DELETE:
-        if (has_body) curl_easy_setopt(easy, CURLOPT_POST, 1L);
-        curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, "DELETE");
-        break;
+      case TRANSFER_PUT: verb = "PUT"; break;
+      case TRANSFER_PATCH: verb = "PATCH"; break;
+      case TRANSFER_DELETE: verb = "DELETE"; break;
     }
+    if (curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, verb) != CURLE_OK) return -1;
     x->last_method = (int)r->method;
     x->last_posts = posts;
   }
@@ -651,6 +657,7 @@ static void set_method(struct transfer *x, const struct transfer_request *r) {
     curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)(has_body ? r->body_length : 0));
     curl_easy_setopt(easy, CURLOPT_POSTFIELDS, by_callback ? NULL : has_body ? r->body : "");
   }
+  return 0;
 }
 
 /* 0, or -1: no memory. */
@@ -744,8 +751,8 @@ void transfer_start(struct transfer *x, const struct transfer_request *request, 
     finish_transfer(x, FAULT_MEMORY);
     return;
   }
-  set_method(x, request);
-  if (set_headers(x, request) != 0 || curl_multi_add_handle(t->multi, x->easy) != CURLM_OK) {
+  if (set_method(x, request) != 0 || set_headers(x, request) != 0 ||
+      curl_multi_add_handle(t->multi, x->easy) != CURLM_OK) {
     finish_transfer(x, FAULT_MEMORY);
     return;
   }

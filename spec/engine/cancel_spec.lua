@@ -1,5 +1,5 @@
--- Ending a call before its answer: contexts, timeouts, task:cancel, close, Ctrl-C, the collector, the end of the state. Each ends the wait,
--- frees its connection and leaves the client usable. Engine semantics 26; faults 5.
+-- Ending a call before its answer: contexts, timeouts, task:cancel, close, Ctrl-C, the collector, the end of the
+-- state. Each ends the wait, frees its connection and leaves the client usable. Engine semantics 26; faults 5.
 
 local child = require "spec.support.child"
 local docker = require "docker_watcher.docker"
@@ -189,6 +189,7 @@ describe("a cancel", function()
   it("of many calls at once ends them all", function()
     local server = silent "before the status line"
     local client = connect(server.host)
+    assert(client:ping()) -- else several of the tasks ask for the version
     loop.run(function()
       local ctx, tasks = docker.context(), {}
       for i = 1, 60 do
@@ -319,7 +320,8 @@ describe("the end of the Lua state", function()
   }
   local prelude = [[
     host = ...
-    late = setmetatable({}, { __gc = function() pcall(function() client:version() end) end }) -- finalised behind the loop
+    -- Finalised behind the loop:
+    late = setmetatable({}, { __gc = function() pcall(function() client:version() end) end })
     client = docker.connect { host = host }
     function steps(requests)
       local log = host:match("unix://(.*)/s$") .. "/log"

@@ -1,5 +1,5 @@
--- The API version that is spoken: negotiated at the first call, capped, pinned, refused. Engine semantics 1 to 4; the operations of later
--- versions (ops.c).
+-- The API version that is spoken: negotiated at the first call, capped, pinned, refused. Engine semantics 1 to 4; the
+-- operations of later versions (ops.c).
 
 local child = require "spec.support.child"
 local docker = require "docker_watcher.docker"
@@ -45,7 +45,8 @@ describe("negotiation (semantics 1, 3)", function()
       local client = connect(server)
       assert(client:info())
       assert(client:info())
-      assert.same({ "HEAD /_ping", ("GET /v1.%d/info"):format(spoken), ("GET /v1.%d/info"):format(spoken) }, asked(server))
+      local question = ("GET /v1.%d/info"):format(spoken)
+      assert.same({ "HEAD /_ping", question, question }, asked(server))
       assert.matches("API 1%." .. spoken .. "%)$", tostring(client))
     end)
   end
@@ -127,8 +128,8 @@ end)
 describe("a version that is refused (semantics 2)", function()
   local function refusal(version, header)
     return { status = 400, headers = { ["Api-Version"] = header }, json = { message =
-      "client version " .. version .. " is too old. Minimum supported API version is 1.44, please upgrade your client " ..
-      "to a newer version" } }
+      "client version " .. version .. " is too old. Minimum supported API version is 1.44, please upgrade your " ..
+      "client to a newer version" } }
   end
 
   it("is renegotiated from the refusal's header, and the call repeated, create included", function()
@@ -140,8 +141,10 @@ describe("a version that is refused (semantics 2)", function()
     local client = connect(server)
     assert.equal("new", assert(client:call("ContainerCreate", { name = "a b", body = { Image = "x" } })).Id)
     assert.equal("engine", assert(client:info()).name)
-    assert.same({ "HEAD /_ping", "POST /v1.41/containers/create?name=a%20b", "POST /v1.52/containers/create?name=a%20b",
-      "GET /v1.52/info" }, asked(server))
+    assert.same({
+      "HEAD /_ping", "POST /v1.41/containers/create?name=a%20b", "POST /v1.52/containers/create?name=a%20b",
+      "GET /v1.52/info",
+    }, asked(server))
     assert.same({ Image = "x" }, require "cjson".decode(server:requests()[3].body))
   end)
 
@@ -216,8 +219,10 @@ describe("a pinned version", function()
   end)
 
   it("that is refused is kind version, and not changed behind the caller's back", function()
-    local server = start { routes = { { prefix = "/v1.42/", reply = { status = 400, headers = { ["Api-Version"] = "1.52" },
-      json = { message = "client version 1.42 is too old. Minimum supported API version is 1.44" } } }, info } }
+    local server = start { routes = { { prefix = "/v1.42/", reply = {
+      status = 400, headers = { ["Api-Version"] = "1.52" },
+      json = { message = "client version 1.42 is too old. Minimum supported API version is 1.44" },
+    } }, info } }
     local client = connect(server, { api_version = "1.42" })
     for _ = 1, 2 do
       local value, err = client:info()
@@ -253,8 +258,10 @@ describe("a pinned version", function()
   end)
 
   it("that is none, or none of ours, is misuse", function()
-    for _, bad in ipairs { "", "1", "1.", "1.4x", "v1.41", "1.41 ", " 1.41", "2.41", "1.-41", "1.+41", "1.041x", "1.40", "1.56",
-      "1.999999999999999999999" } do
+    for _, bad in ipairs {
+      "", "1", "1.", "1.4x", "v1.41", "1.41 ", " 1.41", "2.41", "1.-41", "1.+41", "1.041x", "1.40", "1.56",
+      "1.999999999999999999999",
+    } do
       local ok, err = pcall(function() docker.connect { host = "unix:///x.sock", api_version = bad } end)
       assert.is_false(ok, bad)
       assert.matches("^spec/engine/version_spec.lua:%d+: connect: option 'api_version': ", err)

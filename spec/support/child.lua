@@ -5,25 +5,28 @@
 ---   local p <close> = child.start([[ … ]], server.host)   -- runs beside the spec
 ---   p:expect("ready"); p:kill("INT"); assert.equal("…", p:rest())
 ---
---- Programs find loop, docker, http and `stat` as locals.
+--- Programs find loop, docker, http and stat as locals: stat.resident() is in bytes, stat.descriptors() a count.
 
 local env = require "spec.support.env"
 
 local child = {}
 
 local prelude = [[
-local docker, loop, http = require "docker_watcher.docker", require "docker_watcher.loop", require "docker_watcher.http"
-local stat = {} -- of this process: resident bytes, open descriptors
+local docker, loop = require "docker_watcher.docker", require "docker_watcher.loop"
+local http = require "docker_watcher.http"
+local stat = {}
 function stat.resident()
   local file <close> = assert(io.open("/proc/self/statm"))
   return select(2, file:read("n", "n")) * 4096
 end
 function stat.descriptors()
-  local pipe <close> = assert(io.popen("ls /proc/$PPID/fd | wc -l")) -- it counts the pipe, too, each time
-  return pipe:read("n")
+  local path = os.tmpname()
+  os.execute("ls /proc/$PPID/fd | wc -l >" .. path)
+  local file <close> = assert(io.open(path))
+  os.remove(path)
+  return file:read("n")
 end
 io.stdout:setvbuf("line")
-do local _ = docker, loop, http, stat end
 ]]
 prelude = prelude:gsub("\n", " ") -- the program's own lines are counted from 2
 

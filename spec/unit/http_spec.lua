@@ -54,7 +54,7 @@ describe("http.request", function()
 
   it("knows the methods", function()
     local url, server = start { { reply = { body = "x" } } }
-    for _, method in ipairs { "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "POST", "GET", "DELETE", "PUT", "HEAD" } do
+    for method in ("GET HEAD POST PUT PATCH DELETE POST GET DELETE PUT HEAD"):gmatch "%a+" do
       local sends = method ~= "GET" and method ~= "HEAD"
       local reply = assert(http.request { method = method, url = url, body = sends and "b" .. method or nil })
       assert.equal(method == "HEAD" and "" or "x", reply.body)
@@ -77,7 +77,8 @@ describe("http.request", function()
   it("sends headers as they are given, empty ones too, and its own Content-Type only where there is none", function()
     local url, server = start { { reply = {} } }
     assert(http.request { method = "POST", url = url, body = "{}", headers = {
-      Authorization = "Bearer x", ["X-Empty"] = "", ["content-type"] = "application/json; charset=utf-8", Accept = "a, b",
+      Authorization = "Bearer x", ["X-Empty"] = "", Accept = "a, b",
+      ["content-type"] = "application/json; charset=utf-8",
     } })
     local headers = server:requests()[1].headers
     assert.equal("Bearer x", headers.authorization)
@@ -121,7 +122,8 @@ describe("http.request", function()
   it("does not follow redirects: credentials stay where they were meant to go", function()
     local url, server = start {
       { path = "/to", reply = { body = "there" } },
-      { replies = { { status = 301, headers = { Location = "/to" } }, { status = 307, headers = { Location = "/to" } } } },
+      { times = 1, reply = { status = 301, headers = { Location = "/to" } } },
+      { reply = { status = 307, headers = { Location = "/to" } } },
     }
     for _, status in ipairs { 301, 307 } do
       local reply = assert(http.request { method = "POST", url = url .. "/from", body = "x" })
