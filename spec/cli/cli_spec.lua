@@ -99,7 +99,7 @@ describe("docker-watcher", function()
     for _, signal in ipairs { "INT", "TERM" } do
       -- A shell starts background jobs with SIGINT ignored: the command takes it all the same.
       local script = ([[%s run "$0" >"$1/out" & p=$!
-        while kill -0 $p && ! grep -q watching "$1/out"; do sleep 0.02; done
+        while kill -0 $p && ! grep -qs watching "$1/out"; do sleep 0.02; done
         kill -%s $p; wait $p]]):format(command, signal)
       local r = env.sh(("exec sh -c %s %s %s"):format(env.quote(script), configure(), env.quote(folder)))
       assert.same({ 0, "" }, { r.status, r.err }, signal)
