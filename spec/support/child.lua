@@ -38,13 +38,13 @@ local function command(source, ...)
   return table.concat(words, " "), path
 end
 
---- Runs the program to its end, which has to come within 60 seconds.
+--- Runs the program to its end, which has to come within two minutes.
 ---@param source string
 ---@param ... string arguments
 ---@return env.result
 function child.run(source, ...)
   local line, path = command(source, ...)
-  local result = env.sh("timeout -s KILL 60 sh -c " .. env.quote(line))
+  local result = env.sh("timeout -s KILL 120 sh -c " .. env.quote(line))
   os.remove(path)
   return result
 end

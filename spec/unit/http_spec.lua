@@ -261,7 +261,7 @@ describe("http.request", function()
       for _ = 1, 20 do -- whichever comes first: exactly one wait is told
         task = loop.spawn(function()
           local first, first_err = http.request { url = url }
-          local second, second_err = loop.sleep(0.01)
+          local second, second_err = loop.sleep(first and LONG or 0)
           return first or first_err.kind, second or second_err.kind
         end)
         loop.spawn(function() loop.sleep(0.001); task:cancel() end)
