@@ -120,7 +120,7 @@ describe("nothing grows over", function()
         n = n + 1
         local stream = assert(client:logs(name, { follow = n % 2 == 0 }))
         if n % 3 ~= 0 then assert(stream:read()) end
-        if n % 7 == 0 then stream:read() end
+        if n % 14 == 7 then stream:read() end -- a followed log may have no more to say
         if n % 5 == 0 then stream:close() end
         stream = nil
         if n % 4 == 0 then collectgarbage() end
