@@ -83,7 +83,7 @@ int fn_connect(lua_State *L) {
   read_tls(L, &o);
   o.connect_timeout = lx_option_number(L, 1, "connect_timeout", DEFAULT_CONNECT_TIMEOUT);
 
-  c = lua_newuserdatauv(L, sizeof *c, 2); /* index 2 */
+  c = lua_newuserdatauv(L, sizeof *c, 1); /* index 2 */
   memset(c, 0, sizeof *c);
   luaL_setmetatable(L, CLIENT_T); /* born closed: from here __gc copes */
   lua_newtable(L);

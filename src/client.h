@@ -23,7 +23,6 @@ struct client {
   int pinned;        /* minor of api_version or DOCKER_API_VERSION; 0: negotiate */
   double timeout;    /* seconds, the default of calls that don't wait by nature; < 0: none */
   int pool;          /* calls in the pool: uservalue 1 is the array of their boxes */
-  int trace;         /* uservalue 2 is a function */
 };
 
 struct client *client_check(lua_State *L, int idx); /* raises where it is closed */
@@ -32,6 +31,6 @@ int fn_connect(lua_State *L);
 void client_open(lua_State *L); /* metatable with all methods */
 
 /* The methods of the other units. */
-extern const luaL_Reg image_methods[], container_methods[], network_methods[], stream_methods_of_client[];
+extern const luaL_Reg image_methods[], container_methods[], network_methods[];
 
 #endif
