@@ -31,6 +31,7 @@ build = {
     ["docker_watcher.native"] = {
       sources = {
         "src/auth.c",
+        "src/bridge.c",
         "src/buf.c",
         "src/call.c",
         "src/client.c",

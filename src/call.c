@@ -68,7 +68,7 @@ static struct call *new_box(lua_State *L, struct client *c) {
 static struct call *take_box(lua_State *L, struct client *c) {
   while (c->pool > 0) {
     struct call *k;
-    lua_getiuservalue(L, 1, 1);
+    lua_getiuservalue(L, 1, CLIENT_POOL);
     lua_rawgeti(L, -1, c->pool);
     lua_pushnil(L);
     lua_rawseti(L, -3, c->pool--);
@@ -137,7 +137,7 @@ void call_release(lua_State *L, struct call *k) {
   if (k->doc.size > KEEP_NODES) json_free(&k->doc);
   if (!c->transport || c->pool >= POOL_SIZE) return; /* the collector takes it */
   lua_getiuservalue(L, k->box, 1);
-  lua_getiuservalue(L, -1, 1);
+  lua_getiuservalue(L, -1, CLIENT_POOL);
   lua_pushvalue(L, k->box);
   lua_rawseti(L, -2, c->pool + 1);
   c->pool++;

@@ -66,7 +66,7 @@ int fn_connect(lua_State *L) {
   const char *host, *version, *reason, *source = "option 'api_version'";
   size_t length;
   memset(&o, 0, sizeof o);
-  lua_settop(L, 1);
+  lua_settop(L, 2);
   if (!lua_isnil(L, 1) && !lua_istable(L, 1)) {
     lx_misuse(L, "connect: options table expected, got %s", luaL_typename(L, 1));
   }
@@ -83,11 +83,13 @@ int fn_connect(lua_State *L) {
   read_tls(L, &o);
   o.connect_timeout = lx_option_number(L, 1, "connect_timeout", DEFAULT_CONNECT_TIMEOUT);
 
-  c = lua_newuserdatauv(L, sizeof *c, 1); /* index 2 */
+  c = lua_newuserdatauv(L, sizeof *c, 2); /* index 3 */
   memset(c, 0, sizeof *c);
   luaL_setmetatable(L, CLIENT_T); /* born closed: from here __gc copes */
   lua_newtable(L);
-  lua_setiuservalue(L, 2, 1);
+  lua_setiuservalue(L, 3, CLIENT_POOL);
+  lua_pushvalue(L, 2);
+  lua_setiuservalue(L, 3, CLIENT_DATA);
   length = strlen(host);
   if (length > LIMIT_ENDPOINT) return lx_misuse(L, "connect: host: longer than LIMIT_ENDPOINT allows");
   memcpy(c->host, host, length + 1);
@@ -115,7 +117,7 @@ static int meth_close(lua_State *L) {
   struct transport *t = c->transport;
   if (!t) return 0;
   c->transport = NULL;
-  lua_getiuservalue(L, 1, 1);
+  lua_getiuservalue(L, 1, CLIENT_POOL);
   for (; c->pool > 0; c->pool--) { /* the collector skips what finalisers have made at lua_close */
     lua_rawgeti(L, -1, c->pool);
     call_free(lua_touserdata(L, -1));
@@ -123,7 +125,7 @@ static int meth_close(lua_State *L) {
   }
   transport_close(t);
   lua_pushnil(L);
-  lua_setiuservalue(L, 1, 1);
+  lua_setiuservalue(L, 1, CLIENT_POOL);
   return 0;
 }
 

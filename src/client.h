@@ -13,6 +13,9 @@
 
 #define CLIENT_T "docker_watcher.client"
 
+/* User values of a client. */
+enum { CLIENT_POOL = 1 /* array of the boxes of idle calls */, CLIENT_DATA /* connect's second argument */ };
+
 struct client {
   struct loop *loop;
   struct transport *transport; /* NULL: closed */
@@ -22,7 +25,7 @@ struct client {
   int server_newest; /* minor of the Engine's own, from its Api-Version header; 0: not yet known */
   int pinned;        /* minor of api_version or DOCKER_API_VERSION; 0: negotiate */
   double timeout;    /* seconds, the default of calls that don't wait by nature; < 0: none */
-  int pool;          /* calls in the pool: uservalue 1 is the array of their boxes */
+  int pool;          /* calls in the pool: user value CLIENT_POOL */
 };
 
 struct client *client_check(lua_State *L, int idx); /* raises where it is closed */

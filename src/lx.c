@@ -77,9 +77,22 @@ int lx_fail(lua_State *L, enum lx_kind kind, const struct lx_about *about, const
   return 2;
 }
 
+/* The Lua half of the client is as little the caller as the C half is. */
+static int is_ours(const lua_Debug *frame) {
+  return strstr(frame->source, "docker_watcher/docker.lua") || strstr(frame->source, "docker_watcher/docker/");
+}
+
+/* Pushes the place of whoever called us: "shop.lua:7: ". */
+static void push_where(lua_State *L) {
+  lua_Debug frame;
+  int level = 1; /* 0 is the C function that runs now */
+  while (lua_getstack(L, level, &frame) && lua_getinfo(L, "S", &frame) && is_ours(&frame)) level++;
+  luaL_where(L, level);
+}
+
 int lx_misuse(lua_State *L, const char *format, ...) {
   va_list args;
-  luaL_where(L, 1); /* whoever called the C function that runs now */
+  push_where(L);
   va_start(args, format);
   lua_pushvfstring(L, format, args);
   va_end(args);

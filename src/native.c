@@ -4,6 +4,7 @@
 #include <lauxlib.h>
 #include <lua.h>
 
+#include "bridge.h"
 #include "call.h"
 #include "client.h"
 #include "http.h"
@@ -46,7 +47,9 @@ int luaopen_docker_watcher_native(lua_State *L);
 int luaopen_docker_watcher_native(lua_State *L) {
   static const luaL_Reg functions[] = {
     {"connect", fn_connect}, {"context", fn_context}, {"container_name", fn_container_name},
-    {"parse_reference", fn_parse_reference}, {"array", fn_array}, {"operations", fn_operations}, {NULL, NULL}
+    {"parse_reference", fn_parse_reference}, {"array", fn_array}, {"operations", fn_operations},
+    {"check_options", fn_check_options}, {"check_id", fn_check_id}, {"check_image", fn_check_image},
+    {"misuse", fn_misuse}, {"data", fn_data}, {NULL, NULL}
   };
   luaL_checkversion(L);
   lx_open_errors(L);
@@ -60,6 +63,10 @@ int luaopen_docker_watcher_native(lua_State *L) {
   lua_setfield(L, -2, "loop");
   luaopen_http(L);
   lua_setfield(L, -2, "http");
+  luaL_getmetatable(L, CLIENT_T);
+  lua_getfield(L, -1, "__index");
+  lua_setfield(L, -3, "client_methods"); /* docker.lua adds those that are written in Lua */
+  lua_pop(L, 1);
   jsonlua_pushnull(L);
   lua_setfield(L, -2, "null");
   luaL_getmetatable(L, LX_ERROR_T);

@@ -6,14 +6,26 @@
 ---
 --- Misuse (a wrong type, an unknown option, an empty id) raises at the caller's line. The world failing gives nil and
 --- err, a docker_watcher.Error: kind, message, op, subject, status, cause. Times are seconds. Every operation takes
---- err, a docker_watcher.Error: kind, message, op, subject, status, cause. Times are seconds. Every operation takes
 --- `timeout` (seconds, becomes a deadline) and `ctx` as options, blocks in plain Lua, and yields inside a task of
+--- docker_watcher.loop.
 ---
 --- Results of inspect_… and list_… are records: plain tables whose field `raw` holds all that the Engine said,
 --- under its own names, made when it is first read (pairs() reads it; next() does not).
 ---
 --- The functions are the C core's: src/client.c, images.c, pull.c, containers.c, container_*.c, networks.c, stream.c.
 local core = require "docker_watcher.core"
+
+--- Methods of the client that are written in Lua, over client:call: the file in docker/ that has them, read at the
+--- first call.
+local written_in_lua = {
+}
+for name, file in pairs(written_in_lua) do
+  core.client_methods[name] = function(...)
+    local method = require("docker_watcher.docker." .. file)[name]
+    core.client_methods[name] = method
+    return method(...)
+  end
+end
 
 --- @class docker_watcher.Context
 --- @field cancel fun(self, reason: string?) ends all calls that it was given to, with kind "cancelled"
