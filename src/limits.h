@@ -23,6 +23,7 @@
 
 /* streams */
 #define LIMIT_STREAM_BUFFER ((size_t)256 << 10) /* unread bytes of a stream before the transfer is paused */
+#define LIMIT_UPLOAD_BUFFER ((size_t)256 << 10) /* bytes of a streamed request body that wait to be sent */
 #define LIMIT_JSON_ITEM ((size_t)4 << 20)       /* one JSON value of a progress or event stream */
 #define LIMIT_FRAME ((size_t)16 << 20)          /* payload of one stdio frame; the Engine writes ≤ 64 KiB */
 #define LIMIT_CHUNK ((size_t)64 << 10)          /* bytes that one read() of a log stream returns at most */

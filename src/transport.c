@@ -51,6 +51,7 @@ struct transport {
   CURLM *multi; /* NULL: closed */
   uv_timer_t *timer;
   int kick; /* libcurl wants to be called at once */
+  int given_up; /* some upload was given up while libcurl had paused it */
   unsigned references; /* its owner, and each transfer */
   struct transfer *transfers;
   struct watch *watches;
@@ -340,6 +341,16 @@ static void set_limit(struct transfer *x, const char *name) {
   x->fault_limit = name;
 }
 
+/* The engine has answered before the body was sent, and wants no more of it: libcurl stops to send then, but does not
+** see the end of a reply while sending is paused (drive looks for that). */
+static void give_up_sending(struct transfer *x) {
+  x->sends = 0;
+  x->out_at = 0;
+  buf_clear(&x->out);
+  if (x->send_paused) x->transport->given_up = 1;
+  wake(x);
+}
+
 static size_t on_header(char *line, size_t size, size_t count, void *user) {
   struct transfer *x = user;
   size_t length = size * count;
@@ -354,6 +365,7 @@ static size_t on_header(char *line, size_t size, size_t count, void *user) {
     if (x->status >= 101 || x->status == 0) {
       x->headers_done = 1;
       x->engine_error = x->status >= 300;
+      if (x->engine_error && x->sends) give_up_sending(x);
       if (x->request.stream) wake(x);
     }
     return length;
@@ -404,18 +416,44 @@ static int on_attempt(void *user, char *ip, char *local_ip, int port, int local_
   struct transfer *x = user;
   long sent = 0;
   (void)ip, (void)local_ip, (void)port, (void)local_port;
+  x->attempts++;
   if (x->request.repeatable) return CURL_PREREQFUNC_OK;
   curl_easy_getinfo(x->easy, CURLINFO_REQUEST_SIZE, &sent);
-  if (x->attempts++ == 0) x->sent_before = sent;
+  if (x->attempts == 1) x->sent_before = sent;
   return sent > x->sent_before ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
+}
+
+/* A streamed body: what transfer_send has brought. */
+static size_t read_upload(struct transfer *x, char *bytes, size_t length) {
+  size_t left = x->out.length - x->out_at;
+  if (x->engine_error) return CURL_READFUNC_ABORT; /* an end here would look like the whole body */
+  if (left == 0 && !x->send_ended) {
+    x->send_paused = 1;
+    return CURL_READFUNC_PAUSE;
+  }
+  if (length > left) length = left;
+  if (length) memcpy(bytes, x->out.data + x->out_at, length);
+  x->out_at += length;
+  x->sent_bytes += length;
+  if (x->out_at == x->out.length) {
+    x->out_at = 0;
+    buf_clear(&x->out);
+  }
+  if (x->crowded && transfer_room(x) >= LIMIT_UPLOAD_BUFFER / 2) {
+    x->crowded = 0;
+    wake(x);
+  }
+  return length;
 }
 
 static size_t on_read(char *bytes, size_t size, size_t count, void *user) {
   struct transfer *x = user;
-  size_t left = x->request.body_length - x->sent, length = size * count;
+  size_t left, length = size * count;
+  if (x->request.upload) return read_upload(x, bytes, length);
+  left = x->request.body_length - (size_t)x->sent_bytes;
   if (length > left) length = left;
-  memcpy(bytes, x->request.body + x->sent, length);
-  x->sent += length;
+  memcpy(bytes, x->request.body + x->sent_bytes, length);
+  x->sent_bytes += length;
   return length;
 }
 
@@ -488,6 +526,7 @@ struct transfer *transfer_new(struct transport *t) {
   x->last_method = -1;
   buf_init(&x->head, LIMIT_HEADERS);
   buf_init(&x->body, LIMIT_REPLY);
+  buf_init(&x->out, LIMIT_UPLOAD_BUFFER);
   buf_init(&x->url, LIMIT_PATH);
   buf_init(&x->last_url, LIMIT_PATH);
   if (t->has_endpoint) x->parsed_url = endpoint_url(t);
@@ -508,6 +547,7 @@ void transfer_free(struct transfer *x) {
   curl_url_cleanup(x->parsed_url);
   buf_free(&x->head);
   buf_free(&x->body);
+  buf_free(&x->out);
   buf_free(&x->url);
   buf_free(&x->last_url);
   transport_release(x->transport);
@@ -519,7 +559,9 @@ static void finish_transfer(struct transfer *x, enum transfer_fault fault) {
   struct curl_slist *line;
   x->active = 0;
   x->done = 1;
-  x->paused = 0;
+  x->paused = x->send_paused = x->sends = 0;
+  buf_free(&x->out);
+  x->out_at = 0;
   if (x->fault == FAULT_NONE) x->fault = fault;
   *x->link = x->next;
   if (x->next) x->next->link = x->link;
@@ -592,6 +634,8 @@ static void collect_finished(struct transport *t) {
     curl_multi_remove_handle(t->multi, easy);
     if (code == CURLE_OK && !x->headers_done) {
       code = CURLE_PARTIAL_FILE;
+    } else if (code != CURLE_OK && x->request.upload && x->engine_error && x->fault == FAULT_NONE) {
+      code = CURLE_OK; /* refused early: the connection may well be cut, with bytes of ours that nobody read */
     } else if (code == CURLE_OUT_OF_MEMORY && !x->headers_done && has_answered(easy)) {
       set_limit(x, "LIMIT_HEADERS"); /* libcurl's word for a line of more than 100 KiB */
     }
@@ -613,12 +657,29 @@ static void act(struct transport *t, curl_socket_t fd, int flags) {
   }
 }
 
+/* Pauses are one word to libcurl, for both directions. */
+static void set_pauses(struct transfer *x) {
+  curl_easy_pause(x->easy, (x->paused ? CURLPAUSE_RECV : 0) | (x->send_paused ? CURLPAUSE_SEND : 0));
+}
+
+static void resume_given_up(struct transport *t) {
+  struct transfer *x;
+  t->given_up = 0;
+  for (x = t->transfers; x; x = x->next) {
+    if (!x->send_paused || x->sends) continue;
+    x->send_paused = 0;
+    set_pauses(x);
+  }
+}
+
 static void drive(struct transport *t, curl_socket_t fd, int flags) {
   int kicks = 0;
   t->references++; /* a verdict must not take it away under our feet */
   if (fd == CURL_SOCKET_TIMEOUT) t->kick = 0; /* this is it */
   act(t, fd, flags);
-  while (t->kick) {
+  for (;;) {
+    if (t->given_up) resume_given_up(t);
+    if (!t->kick) break;
     t->kick = 0;
     if (++kicks > KICKS) {
       uv_timer_start(t->timer, on_timeout, 0, 0);
@@ -634,6 +695,7 @@ static void drive(struct transport *t, curl_socket_t fd, int flags) {
 static int set_method(struct transfer *x, const struct transfer_request *r) {
   CURL *easy = x->easy;
   int has_body = r->content_type != NULL;
+  curl_off_t size = r->upload ? -1 : has_body ? (curl_off_t)r->body_length : 0;
   int posts = r->method != TRANSFER_GET && r->method != TRANSFER_HEAD && (r->method != TRANSFER_DELETE || has_body);
   if (x->last_method != (int)r->method || x->last_posts != posts) {
     const char *verb = NULL;
@@ -654,7 +716,7 @@ static int set_method(struct transfer *x, const struct transfer_request *r) {
   }
   if (posts) {
     int by_callback = has_body && !r->repeatable;
-    curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)(has_body ? r->body_length : 0));
+    curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, size);
     curl_easy_setopt(easy, CURLOPT_POSTFIELDS, by_callback ? NULL : has_body ? r->body : "");
   }
   return 0;
@@ -665,7 +727,7 @@ static int set_headers(struct transfer *x, const struct transfer_request *r) {
   struct transport *t = x->transport;
   struct curl_slist *lines = NULL, *next;
   const char *const *h;
-  if (!r->headers && (!r->content_type || strcmp(r->content_type, "application/json") == 0)) {
+  if (!r->headers && !r->upload && (!r->content_type || strcmp(r->content_type, "application/json") == 0)) {
     struct curl_slist *shared = r->content_type ? t->json_lines : r->method == TRANSFER_POST ? t->bare_lines : NULL;
     if (x->last_lines != shared) curl_easy_setopt(x->easy, CURLOPT_HTTPHEADER, shared);
     x->last_lines = shared;
@@ -680,6 +742,7 @@ static int set_headers(struct transfer *x, const struct transfer_request *r) {
     snprintf(line, sizeof line, "Content-Type: %s", r->content_type);
     next = curl_slist_append(lines, line);
   }
+  if (next && r->upload) next = curl_slist_append(lines, "Transfer-Encoding: chunked");
   for (h = r->headers; next && h && *h; h++) next = curl_slist_append(lines, *h);
   if (!next) {
     curl_slist_free_all(lines);
@@ -728,10 +791,12 @@ void transfer_start(struct transfer *x, const struct transfer_request *request, 
   x->fault = FAULT_NONE;
   x->fault_limit = NULL;
   x->fault_text[0] = '\0';
-  x->sent = 0;
+  x->sends = request->upload || request->upgrade;
+  x->send_ended = x->send_paused = x->crowded = 0;
   x->attempts = 0;
+  x->sent_bytes = 0;
   x->received = 0;
-  x->started = request->paced ? loop_now(t->loop) : 0;
+  x->started = loop_now(t->loop);
   x->high = LIMIT_STREAM_BUFFER;
   buf_clear(&x->head);
   buf_shrink(&x->body, KEEP_BODY);
@@ -770,8 +835,41 @@ void transfer_consumed(struct transfer *x) {
   x->high = x->body.length + LIMIT_STREAM_BUFFER;
   if (!x->paused || !x->active) return;
   x->paused = 0;
-  curl_easy_pause(x->easy, CURLPAUSE_CONT);
+  set_pauses(x);
   drive(x->transport, CURL_SOCKET_TIMEOUT, 0);
+}
+
+size_t transfer_room(const struct transfer *x) {
+  return LIMIT_UPLOAD_BUFFER - (x->out.length - x->out_at);
+}
+
+/* libcurl has asked in vain for more. */
+static void resume_sending(struct transfer *x) {
+  if (!x->send_paused || !x->active) return;
+  x->send_paused = 0;
+  set_pauses(x);
+  drive(x->transport, CURL_SOCKET_TIMEOUT, 0);
+}
+
+int transfer_send(struct transfer *x, const char *bytes, size_t count) {
+  int status;
+  if (!x->sends) return BUF_OK;
+  if (x->out_at && count > x->out.cap - x->out.length) {
+    buf_consume(&x->out, x->out_at);
+    x->out_at = 0;
+  }
+  status = buf_append(&x->out, bytes, count);
+  if (status == BUF_NO_MEMORY) return status;
+  if (transfer_room(x) < LIMIT_UPLOAD_BUFFER / 2) x->crowded = 1;
+  if (status == BUF_OK) resume_sending(x);
+  return status;
+}
+
+void transfer_send_end(struct transfer *x) {
+  if (!x->sends) return;
+  x->sends = 0;
+  x->send_ended = 1;
+  resume_sending(x);
 }
 
 /* ---- headers ---- */

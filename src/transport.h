@@ -47,6 +47,8 @@ struct transfer_request {
   const char *content_type;   /* NULL: no body */
   const char *body;           /* stays the caller's and in place until the transfer ends */
   size_t body_length;
+  int upload;                 /* the body comes by transfer_send, in chunks; content_type names it; not repeatable */
+  int upgrade;                /* becomes a two-way connection by 101 (POST, JSON body); stream; not repeatable */
   int repeatable;             /* may be sent again on a fresh connection when a reused one died under it */
   int stream;                 /* hand out the body as it comes (pause when full) instead of gathering it */
   int paced;                  /* stream: let bytes gather between two reads (progress; not what someone watches) */
@@ -57,8 +59,10 @@ struct transfer_request {
 
 struct transfer {
   struct transport *transport;
-  struct wait *wait;          /* gets READY at the end, and (stream) when headers or bytes have come; NULL: nobody */
+  struct wait *wait;          /* gets READY at the end, when there is room again (transfer_room), and (stream) when
+                              ** headers or bytes have come; NULL: nobody */
   int active, done, paused;
+  int sends;                  /* takes bytes by transfer_send still; 0 also when the engine has answered early */
   /* the reply */
   int status;                 /* HTTP; 0 until the status line is there */
   int headers_done;
@@ -67,15 +71,22 @@ struct transfer {
   enum transfer_fault fault;
   const char *fault_limit;    /* FAULT_TOO_LARGE: "LIMIT_REPLY", … */
   char fault_text[256];       /* libcurl's words */
+  /* for the trace */
+  int attempts;               /* how often the request was begun: 2 where a kept-alive connection had died */
+  uint64_t sent_bytes;        /* of the request's body, handed over to be sent */
+  uint64_t received;          /* bytes of the reply's body so far */
+  uint64_t started;           /* loop_now at the start */
   /* transport.c's own */
   void *easy;
   void *parsed_url;           /* endpoint: what path and query are set in; else NULL */
   void *lines;                /* header list of the request under way */
   struct transfer_request request;
-  size_t sent;                /* bytes of an unrepeatable body handed to curl */
-  int attempts;               /* at an unrepeatable request */
-  long sent_before;           /* what curl counts as sent, at the first of them */
-  uint64_t received, started; /* bytes of the body so far; paced: loop_now at the start */
+  long sent_before;           /* what curl counts as sent, at the first attempt */
+  struct buf out;             /* upload: what is still to be sent, behind out_at */
+  size_t out_at;
+  int send_paused;            /* libcurl found nothing to send */
+  int send_ended;             /* transfer_send_end was called */
+  int crowded;                /* more than half of LIMIT_UPLOAD_BUFFER was in use; someone may wait for room */
   size_t high;                /* stream: pause above this many unread bytes */
   struct buf url, last_url;
   int last_method, last_posts; /* what the easy handle is set to… */
@@ -99,6 +110,15 @@ void transfer_start(struct transfer *x, const struct transfer_request *request, 
 void transfer_abort(struct transfer *x);
 /* stream: bytes were taken from x->body; go on if it was paused. */
 void transfer_consumed(struct transfer *x);
+
+/* upload, upgrade: how many bytes may be sent just now. When less than half of LIMIT_UPLOAD_BUFFER is free, the wait
+** gets READY as soon as half is. */
+size_t transfer_room(const struct transfer *x);
+/* Copies bytes to be sent: BUF_OK, BUF_FULL (all or nothing; see transfer_room), BUF_NO_MEMORY. What comes when
+** x->sends is 0 is dropped: the reply tells what became of the request. */
+int transfer_send(struct transfer *x, const char *bytes, size_t count);
+/* The end of the upload; of a two-way connection, our side of it is closed once all is written. */
+void transfer_send_end(struct transfer *x);
 
 /* The value of a reply's header (the first of that name), without blanks around it; NULL if absent. Not terminated. */
 const char *transfer_header(const struct transfer *x, const char *name, size_t *length);

@@ -25,6 +25,7 @@ A reply:
     {"delay": SECONDS}   {"wait": true}    for ever, or until the client closes
     {"wait_for": FILE}                     until the file exists
     {"read": N}                            until N more bytes came from the client (logged as event "read", "body")
+    {"chunks": true}                       until a chunked body was read (unread: logged as event "read", too)
     {"echo": true}                         give back all that comes until the client closes its side
     {"half_close": true}  {"close": true}  {"reset": true}: RST (on a Unix socket a plain close)
   framing      "length" (default), "chunked" (a chunk for each text piece), "close" (ends with the connection), "none"
@@ -32,6 +33,7 @@ A reply:
   raw          text or pieces: sent instead of status, headers and body
   each         write all of it so many bytes at a time
   delay        seconds before it
+  unread       true: it comes before the request's body was read
   cut          end after so many bytes of it
   after        "keep" (default; "close" with framing close, with raw, and behind a cut), "close", "half_close",
                "reset", "wait"
@@ -109,6 +111,14 @@ class Connection:
         data, self.unread = self.unread[:n], self.unread[n:]
         return data
 
+    def chunks(self):
+        body, size = [], 1
+        while size:
+            size = int(self.until(b'\r\n').split(b';')[0], 16)
+            body.append(self.exactly(size))
+            self.until(b'\r\n')
+        return b''.join(body)
+
     def answer(self):
         lines = self.until(b'\r\n\r\n').decode('latin-1').split('\r\n')
         method, target, _ = lines[0].split(' ', 2)
@@ -118,13 +128,12 @@ class Connection:
             headers[name.strip().lower()] = value.strip()
         if headers.get('expect', '').lower() == '100-continue':
             self.sock.sendall(b'HTTP/1.1 100 Continue\r\n\r\n')
+        reply = choose(self.number, method, target)
         body = b''
-        if 'chunked' in headers.get('transfer-encoding', '').lower():
-            size = 1
-            while size:
-                size = int(self.until(b'\r\n').split(b';')[0], 16)
-                body += self.exactly(size)
-                self.until(b'\r\n')
+        if reply.get('unread'):
+            pass
+        elif 'chunked' in headers.get('transfer-encoding', '').lower():
+            body = self.chunks()
         else:
             body = self.exactly(int(headers.get('content-length') or 0))
         with lock:
@@ -132,7 +141,7 @@ class Connection:
             number = counts['request']
         record(connection=self.number, number=number, method=method, path=target, headers=headers,
                body=body.decode('latin-1'))
-        self.reply(choose(self.number, method, target), method)
+        self.reply(reply, method)
         if headers.get('connection', '').lower() == 'close':
             raise Closed
 
@@ -166,6 +175,8 @@ class Connection:
             elif 'read' in piece:
                 data = self.exactly(int(piece['read']))
                 record(connection=self.number, event='read', body=data.decode('latin-1'))
+            elif 'chunks' in piece:
+                record(connection=self.number, event='read', body=self.chunks().decode('latin-1'))
             elif 'echo' in piece:
                 try:
                     while True:
