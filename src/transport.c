@@ -302,7 +302,15 @@ static int on_timer(CURLM *multi, long ms, void *user) {
   t->kick = ms == 0;
   if (ms > 0) uv_timer_start(t->timer, on_timeout, (uint64_t)ms, 0);
   else uv_timer_stop(t->timer);
+  loop_nudge(t->loop);
   return 0;
+}
+
+/* A kick that came from outside drive, or behind its last look. */
+static void keep_kick(struct transport *t) {
+  if (!t->kick || !t->timer) return;
+  t->kick = 0;
+  uv_timer_start(t->timer, on_timeout, 0, 0);
 }
 
 /* Our own sockets are close-on-exec: libcurl's would leak into credential helpers. */
@@ -682,12 +690,13 @@ static void drive(struct transport *t, curl_socket_t fd, int flags) {
     if (!t->kick) break;
     t->kick = 0;
     if (++kicks > KICKS) {
-      uv_timer_start(t->timer, on_timeout, 0, 0);
+      t->kick = 1;
       break;
     }
     act(t, CURL_SOCKET_TIMEOUT, 0);
   }
   collect_finished(t);
+  keep_kick(t);
   transport_release(t);
 }
 
@@ -828,6 +837,7 @@ void transfer_abort(struct transfer *x) {
   if (!x->active) return;
   x->wait = NULL;
   curl_multi_remove_handle(x->transport->multi, x->easy);
+  keep_kick(x->transport);
   finish_transfer(x, FAULT_CLOSED);
 }
 
