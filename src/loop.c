@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "limits.h"
+#include "task.h"
 
 #define LOOP_T "docker_watcher.loop"
 #define MAX_SECONDS 1e9 /* 30 years: what is longer is for ever */
@@ -22,6 +23,8 @@ struct loop {
   uv_loop_t uv;
   uv_timer_t tick;     /* wakes blocking calls */
   int blocked;         /* nesting of blocking calls: tick runs while it is above 0 */
+  uv_async_t nudge;    /* once hosted: makes the descriptor readable */
+  int hosted;          /* somebody waits for the descriptor */
   unsigned references;
   struct wait *free_waits;
   struct tasks tasks;
@@ -212,18 +215,27 @@ lua_Hook loop_hook(lua_State *L) {
   return lua_gethook(main_thread);
 }
 
-void loop_glance(struct loop *loop) {
+static void block(struct loop *loop) {
   if (loop->blocked++ == 0) uv_timer_start(&loop->tick, on_tick, LIMIT_BLOCK_TICK, LIMIT_BLOCK_TICK);
-  uv_run(&loop->uv, UV_RUN_NOWAIT);
+}
+
+static void unblock(struct loop *loop) {
   if (--loop->blocked == 0) uv_timer_stop(&loop->tick);
 }
 
-int loop_turn(lua_State *L, struct loop *loop, lua_Hook before, int block) {
+void loop_glance(struct loop *loop) {
+  block(loop);
+  uv_run(&loop->uv, UV_RUN_NOWAIT);
+  unblock(loop);
+  if (loop_has_work(loop)) loop_nudge(loop); /* it has eaten the events that told of it */
+}
+
+int loop_turn(lua_State *L, struct loop *loop, lua_Hook before, int may_block) {
   lua_Hook hook;
-  if (block) {
-    if (loop->blocked++ == 0) uv_timer_start(&loop->tick, on_tick, LIMIT_BLOCK_TICK, LIMIT_BLOCK_TICK);
+  if (may_block) {
+    block(loop);
     uv_run(&loop->uv, UV_RUN_ONCE);
-    if (--loop->blocked == 0) uv_timer_stop(&loop->tick);
+    unblock(loop);
   } else {
     loop_glance(loop);
   }
@@ -232,17 +244,47 @@ int loop_turn(lua_State *L, struct loop *loop, lua_Hook before, int block) {
 }
 
 void loop_wait(lua_State *L, struct wait *w, lua_KContext ctx, lua_KFunction k) {
+  struct loop *loop = w->loop;
   lua_Hook before;
-  if (task_may_yield(L, w->loop)) {
-    task_sleeps(w->loop, w);
+  if (task_may_yield(L, loop)) {
+    task_sleeps(loop, w);
     lua_yieldk(L, 0, ctx, k); /* does not return */
   }
   before = loop_hook(L);
-  if (w->loop->blocked++ == 0) uv_timer_start(&w->loop->tick, on_tick, LIMIT_BLOCK_TICK, LIMIT_BLOCK_TICK);
+  block(loop);
   while (w->verdict == WAIT_PENDING) {
-    if (loop_turn(L, w->loop, before, 1)) wait_wake(w, WAIT_INTERRUPTED);
+    if (loop_turn(L, loop, before, 1)) wait_wake(w, WAIT_INTERRUPTED);
   }
-  if (--w->loop->blocked == 0) uv_timer_stop(&w->loop->tick);
+  unblock(loop);
+  /* A host's callback has blocked, and what tasks wait for went on meanwhile: the host knows nothing of it yet. */
+  if (loop->hosted && !loop->tasks.running && (loop->tasks.live > 0 || loop->tasks.signalled > 0)) {
+    loop_glance(loop);
+    loop_nudge(loop);
+  }
+}
+
+/* ---- in somebody else's loop (host.c) ---- */
+
+int loop_has_work(const struct loop *loop) {
+  return loop->tasks.ready != NULL || loop->tasks.signalled > 0;
+}
+
+static void on_nudge(uv_async_t *handle) {
+  (void)handle; /* that the descriptor was readable is all that is wanted */
+}
+
+int loop_host(struct loop *loop) {
+  int status;
+  if (loop->hosted) return 0;
+  status = uv_async_init(&loop->uv, &loop->nudge, on_nudge);
+  if (status != 0) return status;
+  uv_unref((uv_handle_t *)&loop->nudge);
+  loop->hosted = 1;
+  return 0;
+}
+
+void loop_nudge(struct loop *loop) {
+  if (loop->hosted && !loop->tasks.running && !loop->blocked) uv_async_send(&loop->nudge);
 }
 
 void loop_open(lua_State *L) {

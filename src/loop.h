@@ -66,28 +66,13 @@ void loop_wait(lua_State *L, struct wait *w, lua_KContext ctx, lua_KFunction k);
 void loop_open(lua_State *L);       /* metatables */
 int luaopen_loop(lua_State *L);     /* the table of task.c: run spawn sleep now fd next_timeout step signal */
 
-/* Between loop.c and task.c. */
-int task_may_yield(lua_State *L, struct loop *loop);       /* is L the coroutine of the task that runs now? */
-void task_sleeps(struct loop *loop, struct wait *w);       /* the running task waits for w */
-void task_ready(struct task *t);
-int task_take_cancel(struct loop *loop);                   /* was the running task cancelled? Forgets it. */
 /* The running task's wait w brought what it was for although the task was cancelled meanwhile: its next wait tells
 ** it. */
 void task_owe_cancel(struct loop *loop, const struct wait *w);
-struct tasks *loop_tasks(struct loop *loop);
-struct tasks { /* the scheduler's part of a loop */
-  struct task *ready, **ready_tail;
-  struct task *current;     /* runs now, in current_thread */
-  lua_State *current_thread;
-  size_t live;              /* tasks not yet ended */
-  int running;              /* inside run() or step() */
-  int ending;               /* 0; while run() ends on an error or Ctrl-C: 1, and how many tasks were spawned since */
-  struct signal_watch *signals;
-};
-/* One turn of the loop, blocking for LIMIT_BLOCK_TICK at most, or not at all; 1 if Ctrl-C was seen. */
-int loop_turn(lua_State *L, struct loop *loop, lua_Hook before, int block);
-lua_Hook loop_hook(lua_State *L); /* the main thread's hook now, for loop_turn */
-void loop_glance(struct loop *loop); /* looks at events without waiting, also where nothing but signals is watched */
+
+/* For what changes a timer of the loop outside of all waits: a loop of somebody else's that waits for ours (host.c)
+** is woken, to ask anew how long it may. */
+void loop_nudge(struct loop *loop);
 
 /* Contexts (context.c). */
 #define CONTEXT_T "docker_watcher.context"

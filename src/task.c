@@ -1,4 +1,4 @@
-/* task.c: docker_watcher.loop for Lua: tasks (coroutines that our loop resumes), sleep, signals.
+/* task.c: docker_watcher.loop for Lua: tasks (coroutines that our loop resumes), run, spawn, join, sleep.
 **
 ** A task is a userdata that owns its coroutine. While it lives it is anchored in a table of the registry, so that
 ** nothing it waits for can outlive it. A task sleeps in exactly one wait; whoever wakes that wait puts the task on
@@ -16,11 +16,10 @@
 #include <string.h>
 
 #include "limits.h"
-#include "loop.h"
 #include "lx.h"
+#include "task.h"
 
 #define TASK_T "docker_watcher.task"
-#define SIGNAL_T "docker_watcher.signal"
 #define SLEEP_T "docker_watcher.sleep"
 
 enum task_state { TASK_READY, TASK_RUNNING, TASK_SLEEPING, TASK_DONE, TASK_FAILED, TASK_GONE /* with the Lua state */ };
@@ -38,15 +37,6 @@ struct task {
   struct task *next;   /* ready list */
 };
 
-struct signal_watch {
-  struct loop *loop;
-  uv_signal_t handle;
-  int number;
-  int pending;         /* arrived and not yet handled */
-  int closed;
-  struct signal_watch *next;
-};
-
 static const char tasks_key = 0; /* registry: task* → userdata of the living tasks */
 
 static int has_ended(const struct task *t) {
@@ -62,6 +52,7 @@ void task_ready(struct task *t) {
   t->next = NULL;
   *all->ready_tail = t;
   all->ready_tail = &t->next;
+  loop_nudge(t->loop);
 }
 
 static struct task *take_ready(struct tasks *all) {
@@ -353,9 +344,7 @@ static int task_gc(lua_State *L) {
 
 /* ---- functions of the module ---- */
 
-/* Makes a task of a function and so many arguments, which it takes from the stack's top, and leaves its userdata
-** there. */
-static struct task *new_task(lua_State *L, struct loop *loop, int arguments) {
+struct task *task_new(lua_State *L, struct loop *loop, int arguments) {
   struct tasks *all = loop_tasks(loop);
   struct task *t = lua_newuserdatauv(L, sizeof *t, 1);
   lua_State *co;
@@ -389,7 +378,7 @@ static int fn_spawn(lua_State *L) {
     push_verdict(L, WAIT_CANCELLED, "spawn");
     return lua_error(L);
   }
-  new_task(L, loop, lua_gettop(L) - 1);
+  task_new(L, loop, lua_gettop(L) - 1);
   return 1;
 }
 
@@ -409,26 +398,11 @@ static void cancel_all(lua_State *L, struct loop *loop) {
   lua_pop(L, 1);
 }
 
-/* Starts a task for each signal that has arrived. */
-static void deliver_signals(lua_State *L, struct loop *loop) {
-  struct signal_watch *s;
-  for (s = loop_tasks(loop)->signals; s; s = s->next) {
-    while (s->pending > 0 && !s->closed) {
-      s->pending--;
-      lua_rawgetp(L, LUA_REGISTRYINDEX, s);
-      lua_getiuservalue(L, -1, 1);
-      new_task(L, loop, 0);
-      lua_pop(L, 2);
-    }
-  }
-}
-
-/* Resumes what is ready now (not what becomes ready meanwhile). 1: a task failed; its error is at the top. */
-static int run_ready(lua_State *L, struct loop *loop) {
+int task_run_ready(lua_State *L, struct loop *loop) {
   struct tasks *all = loop_tasks(loop);
   struct task *t;
   size_t turns = all->live;
-  deliver_signals(L, loop);
+  signal_deliver(L, loop);
   while (turns-- > 0 && (t = take_ready(all)) != NULL) {
     if (resume_task(L, t)) return 1;
   }
@@ -438,12 +412,12 @@ static int run_ready(lua_State *L, struct loop *loop) {
 static int run_body(lua_State *L) {
   struct loop *loop = loop_get(L);
   struct tasks *all = loop_tasks(loop);
-  struct task *first = new_task(L, loop, lua_gettop(L) - 1); /* index 1 */
+  struct task *first = task_new(L, loop, lua_gettop(L) - 1); /* index 1 */
   lua_Hook before = loop_hook(L);
   int failed = 0, interrupted = 0, i, count;
   lua_State *co;
   while (all->live > 0) {
-    if (run_ready(L, loop)) {
+    if (task_run_ready(L, loop)) {
       if (failed || interrupted) { /* the first error counts; Ctrl-C's is lua.c's to raise */
         lua_pop(L, 1);
       } else {
@@ -486,6 +460,7 @@ static int fn_run(lua_State *L) {
   status = lua_pcall(L, lua_gettop(L) - 1, LUA_MULTRET, 0);
   if (all->live > 0) cancel_all(L, loop); /* for want of memory it could not wait for them: the next run() does */
   all->running = all->ending = 0;
+  loop_nudge(loop);
   if (status != LUA_OK) return lua_error(L);
   return lua_gettop(L);
 }
@@ -524,114 +499,6 @@ static int fn_now(lua_State *L) {
   return 1;
 }
 
-/* loop.fd() -> a descriptor that polls readable when step() has work */
-static int fn_fd(lua_State *L) {
-  lua_pushinteger(L, uv_backend_fd(loop_uv(loop_get(L))));
-  return 1;
-}
-
-/* loop.next_timeout() -> seconds until step() must be called, or nil: only when fd() is readable */
-static int fn_next_timeout(lua_State *L) {
-  struct loop *loop = loop_get(L);
-  int ms;
-  loop_glance(loop); /* so that the descriptor knows what is new since the last step */
-  ms = loop_tasks(loop)->ready ? 0 : uv_backend_timeout(loop_uv(loop));
-  if (ms < 0 || (ms == 0 && !loop_tasks(loop)->ready && !uv_loop_alive(loop_uv(loop)))) lua_pushnil(L);
-  else lua_pushnumber(L, ms / 1000.0);
-  return 1;
-}
-
-static int step_body(lua_State *L) {
-  struct loop *loop = loop_get(L);
-  if (run_ready(L, loop)) return lua_error(L);
-  loop_glance(loop);
-  if (run_ready(L, loop)) return lua_error(L);
-  loop_glance(loop); /* registers what the tasks now wait for with the descriptor */
-  lua_pushinteger(L, (lua_Integer)loop_tasks(loop)->live);
-  return 1;
-}
-
-/* loop.step() -> number of tasks that live. Does what can be done now; never waits. Raises a task's error. */
-static int fn_step(lua_State *L) {
-  struct loop *loop = loop_get(L);
-  struct tasks *all = loop_tasks(loop);
-  int status;
-  if (all->running) return lx_misuse(L, "step: the loop is running already");
-  all->running = 1;
-  lua_settop(L, 0);
-  lua_pushcfunction(L, step_body);
-  status = lua_pcall(L, 0, 1, 0);
-  all->running = 0;
-  if (status != LUA_OK) return lua_error(L);
-  return 1;
-}
-
-/* ---- signals ---- */
-
-static void on_signal(uv_signal_t *handle, int number) {
-  struct signal_watch *s = handle->data;
-  (void)number;
-  s->pending++;
-}
-
-static void free_signal(uv_handle_t *handle) {
-  free(handle->data);
-}
-
-static int signal_close(lua_State *L) {
-  struct signal_watch **box = luaL_checkudata(L, 1, SIGNAL_T), **link;
-  struct signal_watch *s = *box;
-  if (!s) return 0;
-  lua_pushnil(L); /* before anything is undone: it may raise */
-  lua_rawsetp(L, LUA_REGISTRYINDEX, s);
-  *box = NULL;
-  s->closed = 1;
-  for (link = &loop_tasks(s->loop)->signals; *link; link = &(*link)->next) {
-    if (*link == s) {
-      *link = s->next;
-      break;
-    }
-  }
-  uv_close((uv_handle_t *)&s->handle, free_signal);
-  return 0;
-}
-
-/* loop.signal(name, fn) -> handle: fn runs as a task of the loop each time the signal arrives, until handle:close().
-** It changes the process's handling of that signal, so only programs call it, never this library by itself. */
-static int fn_signal(lua_State *L) {
-  static const char *const names[] = {"SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGCHLD", NULL};
-  static const int numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGCHLD};
-  int number = numbers[luaL_checkoption(L, 1, NULL, names)];
-  struct loop *loop = loop_get(L);
-  struct signal_watch **box, *s;
-  int status;
-  luaL_checktype(L, 2, LUA_TFUNCTION);
-  box = lua_newuserdatauv(L, sizeof(struct signal_watch *), 1);
-  *box = NULL;
-  luaL_setmetatable(L, SIGNAL_T);
-  lua_pushvalue(L, 2);
-  lua_setiuservalue(L, -2, 1);
-  s = calloc(1, sizeof *s);
-  if (!s) return luaL_error(L, "out of memory");
-  s->loop = loop;
-  s->number = number;
-  s->handle.data = s;
-  status = uv_signal_init(loop_uv(loop), &s->handle);
-  if (status != 0) {
-    free(s);
-    return luaL_error(L, "signal: %s", uv_strerror(status));
-  }
-  s->next = loop_tasks(loop)->signals;
-  loop_tasks(loop)->signals = s;
-  *box = s; /* from here __gc copes */
-  uv_unref((uv_handle_t *)&s->handle);
-  status = uv_signal_start(&s->handle, on_signal, number);
-  if (status != 0) return luaL_error(L, "signal: %s", uv_strerror(status));
-  lua_pushvalue(L, -1);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, s); /* a watch lives until it is closed */
-  return 1;
-}
-
 /* ---- opening ---- */
 
 static void make_type(lua_State *L, const char *name, const luaL_Reg *methods, lua_CFunction gc) {
@@ -653,14 +520,13 @@ int luaopen_loop(lua_State *L) {
     {"next_timeout", fn_next_timeout}, {"step", fn_step}, {"signal", fn_signal}, {NULL, NULL}
   };
   static const luaL_Reg task_methods[] = {{"join", meth_join}, {"cancel", meth_cancel}, {NULL, NULL}};
-  static const luaL_Reg signal_methods[] = {{"close", signal_close}, {NULL, NULL}};
   make_type(L, TASK_T, task_methods, task_gc);
   luaL_getmetatable(L, TASK_T);
   lua_pushcfunction(L, meth_tostring);
   lua_setfield(L, -2, "__tostring");
   lua_pop(L, 1);
   make_type(L, SLEEP_T, NULL, sleep_gc);
-  make_type(L, SIGNAL_T, signal_methods, signal_close);
+  signal_open(L);
   lua_newtable(L);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &tasks_key);
   luaL_newlib(L, functions);
