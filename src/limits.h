@@ -36,6 +36,10 @@
 #define LIMIT_ENDPOINT 1024                     /* text of DOCKER_HOST */
 #define LIMIT_SOCKET_PATH 107                   /* sockaddr_un.sun_path less its NUL */
 
+/* processes */
+#define LIMIT_PROCESS_OUTPUT ((size_t)64 << 10) /* of each of stdout and stderr; a credential helper prints < 8 KiB */
+#define LIMIT_PROCESS_WORDS 1024                /* arguments, or environment variables */
+
 /* waits, in milliseconds */
 #define LIMIT_BLOCK_TICK 100                    /* a blocking call looks for Ctrl-C this often */
 

@@ -27,6 +27,7 @@ struct loop {
   int hosted;          /* somebody waits for the descriptor */
   unsigned references;
   struct wait *free_waits;
+  struct loop_guest *guests;
   struct tasks tasks;
 };
 
@@ -39,6 +40,7 @@ static void close_handle(uv_handle_t *handle, void *unused) {
 
 static void loop_free(struct loop *loop) {
   struct wait *w, *next;
+  while (loop->guests) loop->guests->end(loop->guests);
   uv_walk(&loop->uv, close_handle, NULL); /* tick and the timers of pooled waits */
   uv_run(&loop->uv, UV_RUN_DEFAULT);
   uv_loop_close(&loop->uv);
@@ -55,6 +57,18 @@ void loop_ref(struct loop *loop) {
 
 void loop_unref(struct loop *loop) {
   if (--loop->references == 0) loop_free(loop);
+}
+
+void loop_add_guest(struct loop *loop, struct loop_guest *guest) {
+  guest->next = loop->guests;
+  guest->link = &loop->guests;
+  if (guest->next) guest->next->link = &guest->next;
+  loop->guests = guest;
+}
+
+void loop_remove_guest(struct loop_guest *guest) {
+  *guest->link = guest->next;
+  if (guest->next) guest->next->link = guest->link;
 }
 
 static struct loop *loop_new(lua_State *L) {

@@ -44,6 +44,15 @@ uv_loop_t *loop_uv(struct loop *loop);
 void loop_ref(struct loop *loop);
 void loop_unref(struct loop *loop);
 
+/* Who has handles in the loop that nobody else will close when it goes. */
+struct loop_guest {
+  void (*end)(struct loop_guest *guest); /* the loop goes: leaves it, and closes its handles */
+  void *owner;
+  struct loop_guest *next, **link;
+};
+void loop_add_guest(struct loop *loop, struct loop_guest *guest);
+void loop_remove_guest(struct loop_guest *guest);
+
 /* Monotonic milliseconds; `seconds` from now as a deadline (negative: LOOP_NEVER). */
 uint64_t loop_now(struct loop *loop);
 uint64_t loop_deadline(struct loop *loop, double seconds);

@@ -13,6 +13,7 @@
 #include "lx.h"
 #include "names.h"
 #include "opslua.h"
+#include "process.h"
 #include "stream.h"
 
 /* docker.array(t) -> t: an empty table that is sent as [], not {} */
@@ -67,6 +68,8 @@ int luaopen_docker_watcher_native(lua_State *L) {
   lua_getfield(L, -1, "__index");
   lua_setfield(L, -3, "client_methods"); /* docker.lua adds those that are written in Lua */
   lua_pop(L, 1);
+  luaopen_process(L);
+  lua_setfield(L, -2, "process");
   jsonlua_pushnull(L);
   lua_setfield(L, -2, "null");
   luaL_getmetatable(L, LX_ERROR_T);
