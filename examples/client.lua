@@ -2,7 +2,7 @@
 --     lua5.4 examples/client.lua docker.io/library/nginx 1.27-alpine
 local docker = require "docker_watcher.docker"
 
-local client <close> = assert(docker.connect {}) -- DOCKER_HOST, or the local socket
+local client <close> = assert(docker.connect {}) -- where the docker command would go
 local image, tag = assert(arg[1], "usage: client.lua IMAGE TAG"), arg[2] or "latest"
 
 local pulled = assert(client:pull_image(image, tag, {

@@ -55,6 +55,18 @@ static void read_tls(lua_State *L, struct transport_options *o) {
   lua_pop(L, 1); /* the options table still holds the strings */
 }
 
+/* An option that is no address is misuse. One that stands in the environment or in a context is not the caller's
+** slip: the field `source` of connect's second argument then says where. */
+static int bad_host(lua_State *L, const char *host, const char *reason) {
+  static const struct lx_about about = {"connect", NULL, 0};
+  const char *source = lx_option_string(L, 2, "source", NULL);
+  int shown = *host && !strchr(host, '@'); /* what stands before it may be a password */
+  lua_pushfstring(L, shown ? "host '%s'" : "host%s", shown ? host : "");
+  host = lua_tostring(L, -1);
+  if (source) return lx_fail(L, KIND_INVALID, &about, "%s (of %s): %s", host, source, reason);
+  return lx_misuse(L, "connect: %s: %s", host, reason);
+}
+
 int fn_connect(lua_State *L) {
   static const struct lx_option known[] = {
     {"host", LX_STRING}, {"tls", LX_TABLE}, {"api_version", LX_STRING}, {"timeout", LX_SECONDS},
@@ -72,8 +84,7 @@ int fn_connect(lua_State *L) {
   }
   lx_checkoptions(L, 1, "connect", known);
   host = lx_option_string(L, 1, "host", NULL);
-  if (!host) host = getenv("DOCKER_HOST");
-  if (!host || !*host) host = DEFAULT_HOST;
+  if (!host) host = DEFAULT_HOST;
   version = lx_option_string(L, 1, "api_version", NULL);
   if (!version) {
     version = getenv("DOCKER_API_VERSION");
@@ -91,12 +102,9 @@ int fn_connect(lua_State *L) {
   lua_pushvalue(L, 2);
   lua_setiuservalue(L, 3, CLIENT_DATA);
   length = strlen(host);
-  if (length > LIMIT_ENDPOINT) return lx_misuse(L, "connect: host: longer than LIMIT_ENDPOINT allows");
+  if (length > LIMIT_ENDPOINT) return bad_host(L, "", "longer than LIMIT_ENDPOINT allows");
   memcpy(c->host, host, length + 1);
-  if (endpoint_parse(&c->endpoint, host, length, o.tls, &reason) != 0) {
-    if (strchr(host, '@')) return lx_misuse(L, "connect: host: %s", reason); /* what stands there may be a password */
-    return lx_misuse(L, "connect: host '%s': %s", host, reason);
-  }
+  if (endpoint_parse(&c->endpoint, host, length, o.tls, &reason) != 0) return bad_host(L, host, reason);
   if (c->endpoint.kind == ENDPOINT_SSH) {
     return lx_fail(L, KIND_UNREACHABLE, &about, "ssh:// hosts are not supported yet; forward the socket "
                    "(ssh -L ./docker.sock:/var/run/docker.sock HOST) and connect to unix://./docker.sock");

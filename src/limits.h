@@ -34,6 +34,7 @@
 #define LIMIT_CONTAINER_NAME 200                /* of a generated name; keeps host names and paths valid */
 #define LIMIT_ID 255                            /* id or name of a container, image, network, … */
 #define LIMIT_ENDPOINT 1024                     /* text of DOCKER_HOST */
+#define LIMIT_DIRECTORY ((size_t)64 << 10)      /* all names in a folder that is listed; docker contexts: 900 */
 #define LIMIT_SOCKET_PATH 107                   /* sockaddr_un.sun_path less its NUL */
 
 /* processes */

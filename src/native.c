@@ -15,6 +15,7 @@
 #include "opslua.h"
 #include "process.h"
 #include "stream.h"
+#include "tools.h"
 
 /* docker.array(t) -> t: an empty table that is sent as [], not {} */
 static int fn_array(lua_State *L) {
@@ -50,7 +51,8 @@ int luaopen_docker_watcher_native(lua_State *L) {
     {"connect", fn_connect}, {"context", fn_context}, {"container_name", fn_container_name},
     {"parse_reference", fn_parse_reference}, {"array", fn_array}, {"operations", fn_operations},
     {"check_options", fn_check_options}, {"check_id", fn_check_id}, {"check_image", fn_check_image},
-    {"misuse", fn_misuse}, {"data", fn_data}, {NULL, NULL}
+    {"misuse", fn_misuse}, {"data", fn_data}, {"sha256", fn_sha256}, {"base64_decode", fn_base64_decode},
+    {"directory", fn_directory}, {"home", fn_home}, {NULL, NULL}
   };
   luaL_checkversion(L);
   lx_open_errors(L);

@@ -99,17 +99,52 @@ end
 --- @field disconnect_network fun(self, network: any, container: any, options: table?): true|nil, any
 
 --- @class docker_watcher.ConnectOptions
---- @field host string?  "unix:///path", "tcp://host:port"; else DOCKER_HOST, else unix:///var/run/docker.sock
---- @field tls { ca: string?, cert: string?, key: string?, verify: boolean? }?  files
+--- @field host string?  "unix:///path", "tcp://host:port", "ssh://user@host"
+--- @field context string?  a context of the docker command, by its name. With neither host nor context it is as the
+---   docker command does it: DOCKER_HOST, else DOCKER_CONTEXT, else currentContext in config.json, else
+---   unix:///var/run/docker.sock
+--- @field tls { ca: string?, cert: string?, key: string?, verify: boolean? }?  files. Else a context's own, or for a
+---   tcp:// host that no context names those in DOCKER_CERT_PATH, if DOCKER_TLS_VERIFY or DOCKER_TLS is set
+--- @field config_dir string?  where config.json and contexts are: else DOCKER_CONFIG, else ~/.docker
 --- @field api_version string?  "1.44" pins the version, as DOCKER_API_VERSION does; else it is negotiated
 --- @field timeout number?  seconds, for calls that give none themselves: 60; pull, wait and logs have none
 --- @field connect_timeout number?  seconds: 10
+
+local CONNECT = {
+  host = "string", context = "string", tls = "table", config_dir = "string", api_version = "string",
+  timeout = "seconds", connect_timeout = "seconds", helper_timeout = "seconds", trace = "function",
+}
+
+local function connect(options)
+  options = core.check_options("connect", options, CONNECT, 1)
+  for _, name in ipairs { "host", "context", "config_dir" } do
+    if options[name] == "" then core.misuse(("connect: option '%s': it is empty"):format(name)) end
+  end
+  if options.host and options.context then
+    core.misuse "connect: 'host' and 'context' both say where the Engine is: give one of them"
+  end
+  local host, tls, source = options.host or os.getenv "DOCKER_HOST", options.tls, nil
+  if options.context or not host or not host:find "^unix://" then -- a socket that is named needs no more
+    local place, err = require "docker_watcher.docker.contexts".resolve(options)
+    if not place then return require "docker_watcher.error".about(err, "connect") end
+    host, tls, source = place.host, place.tls, place.source
+  elseif not options.host then
+    source = "DOCKER_HOST"
+  end
+  return core.connect({
+    host = host, tls = tls, api_version = options.api_version, timeout = options.timeout,
+    connect_timeout = options.connect_timeout, ctx = options.ctx,
+  }, {
+    source = not options.host and source or nil, config_dir = options.config_dir, trace = options.trace,
+    helper_timeout = options.helper_timeout,
+  })
+end
 
 --- @class docker_watcher.docker
 local docker = {
   --- Makes a client; asks nothing of the Engine yet. Raises on misuse; nil, err where the host cannot be used.
   --- @type fun(options: docker_watcher.ConnectOptions?): docker_watcher.Client|nil, docker_watcher.Error?
-  connect = core.connect,
+  connect = connect,
 
   --- A handle that cancels calls, or bounds them in time, together: pass it as the option `ctx`.
   --- @type fun(options: { timeout: number?, parent: docker_watcher.Context? }?): docker_watcher.Context

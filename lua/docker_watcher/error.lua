@@ -57,6 +57,17 @@ function errors.new(kind, message, fields)
   return setmetatable(err, core.error_metatable)
 end
 
+--- Says in an error from below, which names no operation, what it was that failed. Answers nil and the error.
+---@param err docker_watcher.error
+---@param op string
+---@param subject string?
+---@return nil, docker_watcher.error
+function errors.about(err, op, subject)
+  err.op, err.subject = op, subject or err.subject
+  err.message = (subject and "%s %s: %s" or "%s: %s"):format(op, subject or err.message, err.message)
+  return nil, err
+end
+
 --- Is v an error value (ours or the core's)?
 ---@return boolean
 function errors.is(v)
