@@ -50,6 +50,7 @@ build = {
         "src/frames.c",
         "src/host.c",
         "src/http.c",
+        "src/httphead.c",
         "src/images.c",
         "src/json.c",
         "src/jsonlua.c",

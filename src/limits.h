@@ -17,6 +17,7 @@
 #define LIMIT_ERROR_BODY ((size_t)64 << 10)     /* an error's body that is kept; the rest is dropped */
 #define LIMIT_ERROR_TEXT 256                    /* bytes of a foreign body that an error message quotes */
 #define LIMIT_HEADERS ((size_t)64 << 10)        /* all header lines of one reply */
+#define LIMIT_CHUNK_LINE 1024                   /* the line before each chunk of a chunked reply; 18 without extensions */
 #define LIMIT_REQUEST ((size_t)16 << 20)        /* a request's JSON body; configs and secrets are ≤ 1 MiB */
 #define LIMIT_PATH ((size_t)64 << 10)           /* a request's path and query, filters included */
 #define LIMIT_IDLE_CONNECTIONS 32               /* kept open by one client between requests */

@@ -1,7 +1,8 @@
 /* pureprobe.c: a door for the specs to the C units that do no I/O, without an engine, a loop or a client. Test-only.
 **
 ** Every argument is copied to a block of exactly its size first, so that the address sanitizer sees a read of one byte
-** too many. Built as spec/support/pureprobe.so from this file and ref auth endpoint frames jsonseq json buf. */
+** too many. Built as spec/support/pureprobe.so from this file and ref auth endpoint frames httphead
+** jsonseq json buf. */
 
 #include <lauxlib.h>
 #include <lua.h>
@@ -12,6 +13,7 @@
 #include "../../src/buf.h"
 #include "../../src/endpoint.h"
 #include "../../src/frames.h"
+#include "../../src/httphead.h"
 #include "../../src/json.h"
 #include "../../src/jsonseq.h"
 #include "../../src/ref.h"
@@ -182,6 +184,86 @@ static int fn_endpoint_parse(lua_State *L) {
   return 1;
 }
 
+/* httphead(chunks) → { status=, minor=, framing=, length=, lines= }, consumed | nil, fault, limit, consumed */
+static int fn_httphead(lua_State *L) {
+  static const char *const framings[] = {"none", "length", "chunked", "close", "upgraded"};
+  static const char *const states[] = {"status", "lines"};
+  struct httphead h;
+  lua_Integer i, chunks, consumed = 0;
+  struct held *held;
+  luaL_checktype(L, 1, LUA_TTABLE);
+  chunks = luaL_len(L, 1);
+  held = hold(L);
+  httphead_init(&h, &held->buf);
+  held->buf.cap = h.line.cap;
+  for (i = 1; i <= chunks; i++) {
+    size_t length, used;
+    const char *bytes;
+    lua_rawgeti(L, 1, i);
+    bytes = exact(L, lua_gettop(L), &length);
+    used = httphead_feed(&h, bytes, length);
+    consumed += (lua_Integer)used;
+    lua_pop(L, 2);
+    if (used < length) break;
+  }
+  httphead_free(&h);
+  if (h.state != HTTPHEAD_DONE) {
+    fail(L, h.state == HTTPHEAD_FAILED ? h.fault : states[h.state]);
+    lua_pushstring(L, h.limit);
+    lua_pushinteger(L, consumed);
+    return 4;
+  }
+  lua_newtable(L);
+  lua_pushinteger(L, h.status);
+  lua_setfield(L, -2, "status");
+  lua_pushinteger(L, h.minor);
+  lua_setfield(L, -2, "minor");
+  lua_pushstring(L, framings[h.framing]);
+  lua_setfield(L, -2, "framing");
+  lua_pushinteger(L, (lua_Integer)h.length);
+  lua_setfield(L, -2, "length");
+  lua_pushlstring(L, held->buf.data ? held->buf.data : "", held->buf.length);
+  lua_setfield(L, -2, "lines");
+  lua_pushinteger(L, consumed);
+  return 2;
+}
+
+static int take_body(void *context, const char *bytes, size_t count) {
+  struct held *h = context;
+  return count == 0 || buf_append(&h->buf, bytes, count) != BUF_OK;
+}
+
+/* httpbody(framing, length, chunks) → body, consumed, complete | nil, fault, limit, body, consumed */
+static int fn_httpbody(lua_State *L) {
+  static const char *const framings[] = {"none", "length", "chunked", "close", "upgraded", NULL};
+  struct httpbody b;
+  lua_Integer i, chunks, consumed = 0;
+  struct held *held;
+  httpbody_init(&b, (enum http_framing)luaL_checkoption(L, 1, NULL, framings), (uint64_t)luaL_checkinteger(L, 2));
+  luaL_checktype(L, 3, LUA_TTABLE);
+  chunks = luaL_len(L, 3);
+  held = hold(L);
+  for (i = 1; i <= chunks; i++) {
+    size_t length, used;
+    const char *bytes;
+    lua_rawgeti(L, 3, i);
+    bytes = exact(L, lua_gettop(L), &length);
+    used = httpbody_feed(&b, bytes, length, take_body, held);
+    consumed += (lua_Integer)used;
+    lua_pop(L, 2);
+    if (used < length) break;
+  }
+  if (b.state == HTTPBODY_FAILED) {
+    fail(L, b.fault);
+    lua_pushstring(L, b.limit);
+  }
+  lua_pushlstring(L, held->buf.data ? held->buf.data : "", held->buf.length);
+  lua_pushinteger(L, consumed);
+  if (b.state == HTTPBODY_FAILED) return 5;
+  lua_pushboolean(L, httpbody_finish(&b) == 0);
+  return 3;
+}
+
 /* Where pieces of frames go: a list on the Lua stack. */
 struct pieces {
   lua_State *L;
@@ -346,7 +428,8 @@ static int fn_buf(lua_State *L) {
 static const luaL_Reg functions[] = {
   {"ref_parse", fn_ref_parse}, {"ref_is", fn_ref_is}, {"container_name", fn_container_name},
   {"auth_encode", fn_auth_encode}, {"auth_server", fn_auth_server}, {"endpoint_parse", fn_endpoint_parse},
-  {"frames", fn_frames}, {"jsonseq", fn_jsonseq}, {"buf_percent", fn_buf_percent}, {"buf", fn_buf}, {NULL, NULL},
+  {"frames", fn_frames}, {"httphead", fn_httphead}, {"httpbody", fn_httpbody}, {"jsonseq", fn_jsonseq},
+  {"buf_percent", fn_buf_percent}, {"buf", fn_buf}, {NULL, NULL},
 };
 
 int luaopen_spec_support_pureprobe(lua_State *L);
