@@ -8,6 +8,7 @@
 #include "call.h"
 #include "client.h"
 #include "http.h"
+#include "images.h"
 #include "jsonlua.h"
 #include "loop.h"
 #include "lx.h"
@@ -52,7 +53,8 @@ int luaopen_docker_watcher_native(lua_State *L) {
     {"parse_reference", fn_parse_reference}, {"array", fn_array}, {"operations", fn_operations},
     {"check_options", fn_check_options}, {"check_id", fn_check_id}, {"check_image", fn_check_image},
     {"misuse", fn_misuse}, {"data", fn_data}, {"sha256", fn_sha256}, {"base64_decode", fn_base64_decode},
-    {"directory", fn_directory}, {"home", fn_home}, {NULL, NULL}
+    {"directory", fn_directory}, {"home", fn_home},
+    {"pull_image", meth_pull_image} /* docker/pull.lua finds the credentials */, {NULL, NULL}
   };
   luaL_checkversion(L);
   lx_open_errors(L);

@@ -18,6 +18,7 @@ local core = require "docker_watcher.core"
 --- Methods of the client that are written in Lua, over client:call: the file in docker/ that has them, read at the
 --- first call.
 local written_in_lua = {
+  pull_image = "pull",
 }
 for name, file in pairs(written_in_lua) do
   core.client_methods[name] = function(...)
@@ -66,8 +67,9 @@ end
 --- @field close fun(self)  also by <close> and the collector; calls of other tasks end with kind "cancelled"
 --- Images:
 --- @field pull_image fun(self, image: string, tag: string?, options: table?): table|nil, any
----   { id=, digest=, status="downloaded"|"up_to_date" }. Options: auth = { username=, password= } or
----   { identitytoken= }, platform = "os/arch", on_progress = function(event) with id, status, current, total.
+---   { id=, digest=, status="downloaded"|"up_to_date" }. Options: platform = "os/arch", on_progress = function(event)
+---   with id, status, current, total; auth = { username=, password= } or { identitytoken= }, false for none. Without
+---   auth the docker command's own credentials are used: config.json, credential helpers, DOCKER_AUTH_CONFIG.
 --- @field inspect_image fun(self, image: any, options: table?): table|nil, any
 ---   id, tags, digests, ports = { { port=, protocol= }, … }, healthcheck = { test=, interval=, timeout=, start_period=,
 ---   retries= } or nil, labels, env, cmd, entrypoint, user, working_dir, volumes, os, architecture, size, created, raw
@@ -109,6 +111,7 @@ end
 --- @field api_version string?  "1.44" pins the version, as DOCKER_API_VERSION does; else it is negotiated
 --- @field timeout number?  seconds, for calls that give none themselves: 60; pull, wait and logs have none
 --- @field connect_timeout number?  seconds: 10
+--- @field helper_timeout number?  seconds for each run of a credential helper: 30
 
 local CONNECT = {
   host = "string", context = "string", tls = "table", config_dir = "string", api_version = "string",
