@@ -14,9 +14,10 @@ MAKEFLAGS += --no-builtin-rules
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion
 CFLAGS ?= -O2 -g
 # Asked for once, and not before a recipe needs it: `make` may install the packages first.
-LIB_CFLAGS = $(eval LIB_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(LUA) libcurl libuv libsodium 2>/dev/null \
-               || $(PKG_CONFIG) --cflags lua libcurl libuv libsodium))$(LIB_CFLAGS)
-LIB_DIRS = $(eval LIB_DIRS := $(shell $(PKG_CONFIG) --libs-only-L libcurl libuv libsodium 2>/dev/null))$(LIB_DIRS)
+NEEDED := libcurl libuv libsodium libarchive
+LIB_CFLAGS = $(eval LIB_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(LUA) $(NEEDED) 2>/dev/null \
+               || $(PKG_CONFIG) --cflags lua $(NEEDED)))$(LIB_CFLAGS)
+LIB_DIRS = $(eval LIB_DIRS := $(shell $(PKG_CONFIG) --libs-only-L $(NEEDED) 2>/dev/null))$(LIB_DIRS)
 ALL_CFLAGS = -std=gnu11 -fPIC $(WARNINGS) $(CFLAGS) $(SANITIZE)
 LIBS := -lcurl -luv -lsodium
 ifeq ($(shell uname -s),Darwin)
@@ -28,10 +29,12 @@ endif
 # Another sanitized build beside the normal one: make BUILD=build/asan SANITIZE="$(ASAN)".
 ASAN := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 
-# core.so is the door (src/core.c), native.so the core itself.
+# core.so is the door (src/core.c), native.so the core itself. tar.so has libarchive, which only some programs need.
 DOOR := $(BUILD)/docker_watcher/core.so
 CORE := $(BUILD)/docker_watcher/native.so
 CORE_C := $(filter-out src/core.c,$(wildcard src/*.c))
+TAR := $(BUILD)/docker_watcher/tar.so
+TAR_C := $(wildcard src/tar/*.c) src/buf.c src/lx.c
 # What only specs load: units of the core with a thin Lua face each (spec/support/NAME.c).
 jsonprobe_C := src/json.c src/jsonlua.c src/buf.c src/ops.c src/lx.c src/ref.c
 pureprobe_C := src/ref.c src/auth.c src/endpoint.c src/frames.c src/httphead.c src/jsonseq.c src/json.c src/buf.c
@@ -45,7 +48,7 @@ PYTHONS = $(shell grep -rlE --exclude-dir=corpus '^\#!/usr/bin/python3' spec exa
 .PHONY: all probes install deps demo test lint asan fuzz bench rockspec clean help
 .DELETE_ON_ERROR:
 
-all: $(CORE) $(DOOR)
+all: $(CORE) $(DOOR) $(TAR)
 
 help:
 	@echo 'make                        build the C core into $(BUILD)/'
@@ -79,6 +82,10 @@ $(DOOR): $(BUILD)/src/core.o
 	@mkdir -p $(@D)
 	$(CC) $(SHARED) $(SANITIZE) $(LDFLAGS) $^ -ldl -o $@
 
+$(TAR): $(TAR_C:%.c=$(BUILD)/%.o)
+	@mkdir -p $(@D)
+	$(CC) $(SHARED) $(SANITIZE) $(LDFLAGS) $(LIB_DIRS) $^ -larchive -lpthread -o $@
+
 probes: $(PROBES)
 
 .SECONDEXPANSION:
@@ -86,7 +93,7 @@ $(BUILD)/spec/support/%.so: $(BUILD)/spec/support/%.o $$(addprefix $(BUILD)/,$$(
 	$(CC) $(SHARED) $(SANITIZE) $(LDFLAGS) $(LIB_DIRS) $^ $(LIBS) -o $@
 .SECONDARY:
 
--include $(patsubst %.c,$(BUILD)/%.d,$(CORE_C) src/core.c $(wildcard spec/support/*probe.c))
+-include $(patsubst %.c,$(BUILD)/%.d,$(CORE_C) src/core.c $(TAR_C) $(wildcard spec/support/*probe.c))
 
 # --- install -------------------------------------------------------------------------------------------------------
 
@@ -108,7 +115,7 @@ export LAUNCHER
 install: all
 	@mkdir -p '$(lib)/docker_watcher' '$(DESTDIR)$(PREFIX)/bin'
 	@for f in $(LUA_FILES:lua/%=%); do install -D -m 644 "lua/$$f" '$(share)'/"$$f" || exit 1; done
-	@install -m 755 $(CORE) $(DOOR) '$(lib)/docker_watcher/'
+	@install -m 755 $(CORE) $(DOOR) $(TAR) '$(lib)/docker_watcher/'
 	@printf '%s\n' "$$LAUNCHER" >'$(DESTDIR)$(PREFIX)/bin/docker-watcher'
 	@chmod 755 '$(DESTDIR)$(PREFIX)/bin/docker-watcher'
 	@echo 'installed in $(DESTDIR)$(PREFIX)'
@@ -137,7 +144,7 @@ lint:
 	@echo '== luacheck'
 	@$(LUACHECK) -q .busted .luacheckrc lua spec $(wildcard examples)
 	@echo '== $(CC) -Werror $(WARNINGS)'
-	@$(CC) -std=gnu11 $(WARNINGS) -Werror -fsyntax-only $(LIB_CFLAGS) -iquote src src/*.c $(SPEC_C)
+	@$(CC) -std=gnu11 $(WARNINGS) -Werror -fsyntax-only $(LIB_CFLAGS) -iquote src src/*.c src/tar/*.c $(SPEC_C)
 	@echo '== cppcheck'
 	@$(CPPCHECK) --quiet --enable=warning,performance,portability --error-exitcode=1 --inline-suppr \
 	  --std=c11 --suppress=missingIncludeSystem -Isrc src

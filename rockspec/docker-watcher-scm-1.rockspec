@@ -18,11 +18,12 @@ dependencies = {
   "argparse >= 0.7.1",
 }
 -- Only the library is asked for: the folder of libcurl's header is one that LuaRocks 3.8 does not look into, though the
--- compiler finds it. Elsewhere CURL_DIR, UV_DIR and SODIUM_DIR (or …_INCDIR, …_LIBDIR) say where they are.
+-- compiler finds it. Elsewhere CURL_DIR, UV_DIR, SODIUM_DIR, ARCHIVE_DIR (or …_INCDIR, …_LIBDIR) say where they are.
 external_dependencies = {
   CURL = { library = "curl" },
   UV = { library = "uv" },
   SODIUM = { library = "sodium" },
+  ARCHIVE = { library = "archive" },
 }
 build = {
   type = "builtin",
@@ -57,6 +58,7 @@ build = {
         "src/jsonseq.c",
         "src/loop.c",
         "src/lx.c",
+        "src/lxcheck.c",
         "src/names.c",
         "src/native.c",
         "src/networks.c",
@@ -76,6 +78,21 @@ build = {
       incdirs = { "$(CURL_INCDIR)", "$(UV_INCDIR)", "$(SODIUM_INCDIR)" },
       libdirs = { "$(CURL_LIBDIR)", "$(UV_LIBDIR)", "$(SODIUM_LIBDIR)" },
       libraries = { "curl", "uv", "sodium" },
+    },
+    ["docker_watcher.tar"] = {
+      sources = { -- tar
+        "src/buf.c",
+        "src/lx.c",
+        "src/tar/pack.c",
+        "src/tar/pack_entry.c",
+        "src/tar/tar.c",
+        "src/tar/unpack.c",
+        "src/tar/untar.c",
+        "src/tar/walk.c",
+      },
+      incdirs = { "$(ARCHIVE_INCDIR)" },
+      libdirs = { "$(ARCHIVE_LIBDIR)" },
+      libraries = { "archive", "pthread" },
     },
     ["docker_watcher.cli"] = "lua/docker_watcher/cli.lua",
     ["docker_watcher.cli.check"] = "lua/docker_watcher/cli/check.lua",

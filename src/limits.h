@@ -41,6 +41,13 @@
 /* processes */
 #define LIMIT_PROCESS_OUTPUT ((size_t)64 << 10) /* of each of stdout and stderr; a credential helper prints < 8 KiB */
 #define LIMIT_PROCESS_WORDS 1024                /* arguments, or environment variables */
+/* archives (docker_watcher.tar) */
+#define LIMIT_TAR_BLOCK ((size_t)64 << 10)      /* bytes that one read() of an archive or an entry returns at most */
+#define LIMIT_TAR_NAME 4096                     /* an entry's name, a link's target, a path on this machine (PATH_MAX) */
+#define LIMIT_TAR_FOLDER ((size_t)1 << 20)      /* names in one folder: all are held, to be sorted */
+#define LIMIT_TAR_LINKS ((size_t)1 << 20)       /* files with several names that one archive remembers */
+#define LIMIT_TAR_TRAILER ((size_t)1 << 20)     /* bytes behind an archive's end that are read and dropped */
+#define LIMIT_TAR_SKIPPED 1000                  /* names of entries not extracted that extract() tells */
 
 /* waits, in milliseconds */
 #define LIMIT_BLOCK_TICK 100                    /* a blocking call looks for Ctrl-C this often */

@@ -34,6 +34,7 @@ end
 local where = [[
 local docker = require "docker_watcher.docker"
 assert(type(docker.connect) == "function")
+assert(require "docker_watcher.tar".pack({ { name = "a", data = "" } }):read())
 print(assert(package.searchpath("docker_watcher.docker", package.path)))
 print(assert(package.searchpath("docker_watcher.core", package.cpath)))]]
 
@@ -52,6 +53,7 @@ describe("the rockspec", function()
     local sources = { "src/core.c", table.unpack(modules["docker_watcher.native"].sources) }
     assert.same({ "src/core.c" }, modules["docker_watcher.core"].sources)
     assert.same(files("ls src/*.c | sort"), sorted(sources))
+    assert.same(files("ls src/tar/*.c src/buf.c src/lx.c | sort"), sorted(modules["docker_watcher.tar"].sources))
   end)
 
   it("names every Lua module, each by its place", function()
