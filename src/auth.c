@@ -50,7 +50,7 @@ static int put_object(struct buf *json, const struct member *members) {
   return status == BUF_OK ? buf_putc(json, '}') : status;
 }
 
-static int put_base64(struct buf *b, const struct buf *json) {
+int auth_put_base64(struct buf *b, const struct buf *json) {
   const int variant = sodium_base64_VARIANT_URLSAFE; /* with padding */
   size_t size = sodium_base64_encoded_len(json->length, variant); /* counts a NUL */
   int status = buf_reserve(b, size);
@@ -75,7 +75,7 @@ int auth_encode(struct buf *b, const struct auth *a) {
   buf_init(&json, room);
   status = buf_reserve(&json, room);
   if (status == BUF_OK) status = put_object(&json, members);
-  if (status == BUF_OK) status = put_base64(b, &json);
+  if (status == BUF_OK) status = auth_put_base64(b, &json);
   auth_wipe(&json);
   return status;
 }

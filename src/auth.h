@@ -21,6 +21,9 @@ struct auth {
 /* Appends the header's value; an empty struct gives "e30=" ({}). 0, enum buf_status, or JSON_BAD_UTF8. */
 int auth_encode(struct buf *b, const struct auth *a);
 
+/* Appends bytes in that alphabet, padded; one growth of b at most. */
+int auth_put_base64(struct buf *b, const struct buf *bytes);
+
 /* Docker Hub's key is "https://index.docker.io/v1/", every other registry's its host[:port]. */
 const char *auth_server(const char *domain, size_t length, size_t *server_length);
 

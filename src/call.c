@@ -47,7 +47,7 @@ static int call_gc(lua_State *L) {
 }
 
 static struct call *new_box(lua_State *L, struct client *c) {
-  struct call *k = lua_newuserdatauv(L, sizeof *k, 1);
+  struct call *k = lua_newuserdatauv(L, sizeof *k, 2);
   memset(k, 0, sizeof *k);
   buf_init(&k->path, LIMIT_PATH);
   buf_init(&k->body, LIMIT_REQUEST);
@@ -56,7 +56,7 @@ static struct call *new_box(lua_State *L, struct client *c) {
   buf_init(&k->scratch, LIMIT_REPLY);
   luaL_setmetatable(L, CALL_T);
   lua_pushvalue(L, 1);
-  lua_setiuservalue(L, -2, 1);
+  lua_setiuservalue(L, -2, CALL_CLIENT);
   k->client = c;
   k->wait = wait_new(c->loop);
   k->transfer = transfer_new(c->transport);
@@ -95,6 +95,9 @@ struct call *call_begin(lua_State *L, const char *name, int options, const struc
   k->op = NULL;
   k->feed = NULL;
   k->rescue = NULL;
+  k->refused = NULL;
+  k->first_byte = k->idle = -1;
+  k->phase = NULL;
   luaL_checkstack(L, 20, NULL);
   k->state = CALL_BEGUN;
   k->name = name;
@@ -114,6 +117,20 @@ void call_no_default_timeout(lua_State *L, struct call *k) {
   k->timeout = k->options ? lx_option_number(L, k->options, "timeout", -1) : -1;
 }
 
+void call_stream_timeouts(lua_State *L, struct call *k, int at_once) {
+  k->first_byte = at_once ? k->client->timeout : -1;
+  k->timeout = -1;
+  if (!k->options) return;
+  k->timeout = lx_option_number(L, k->options, "timeout", -1);
+  k->first_byte = lx_option_number(L, k->options, "first_byte_timeout", k->first_byte);
+  k->idle = lx_option_number(L, k->options, "idle_timeout", -1);
+}
+
+void call_name(struct call *k, const char *name) {
+  snprintf(k->called, sizeof k->called, "%s", name);
+  k->name = k->called;
+}
+
 void call_rescue(struct call *k, call_finish rescue) {
   k->rescue = rescue;
   k->failed = 0;
@@ -121,6 +138,13 @@ void call_rescue(struct call *k, call_finish rescue) {
 
 void call_add_timeout(struct call *k, double seconds) {
   if (k->timeout >= 0) k->timeout += seconds;
+}
+
+static void forget_text(lua_State *L, struct call *k) {
+  if (!k->text) return;
+  k->text = NULL;
+  lua_pushnil(L);
+  lua_setiuservalue(L, k->box, CALL_TEXT);
 }
 
 void call_release(lua_State *L, struct call *k) {
@@ -131,12 +155,13 @@ void call_release(lua_State *L, struct call *k) {
   k->waiting = 0;
   k->state = CALL_FREE;
   auth_wipe(&k->auth);
+  forget_text(L, k);
   buf_shrink(&k->transfer->body, KEEP_BYTES);
   buf_shrink(&k->body, KEEP_BYTES);
   buf_shrink(&k->scratch, KEEP_BYTES);
   if (k->doc.size > KEEP_NODES) json_free(&k->doc);
   if (!c->transport || c->pool >= POOL_SIZE) return; /* the collector takes it */
-  lua_getiuservalue(L, k->box, 1);
+  lua_getiuservalue(L, k->box, CALL_CLIENT);
   lua_getiuservalue(L, -1, CLIENT_POOL);
   lua_pushvalue(L, k->box);
   lua_rawseti(L, -2, c->pool + 1);
@@ -167,7 +192,12 @@ int call_fail_verdict(lua_State *L, struct call *k) {
   struct context *context;
   const char *reason = "";
   switch (k->wait->verdict) {
-    case WAIT_TIMEOUT: return call_fail(L, k, KIND_TIMEOUT, "no answer within the time allowed");
+    case WAIT_TIMEOUT:
+      if (k->phase && k->phase_until < k->deadline && loop_now(k->client->loop) >= k->phase_until) {
+        return call_fail(L, k, KIND_TIMEOUT, "nothing came from %s for as long as %s allows", k->client->host,
+                         k->phase);
+      }
+      return call_fail(L, k, KIND_TIMEOUT, "no answer within the time allowed");
     case WAIT_INTERRUPTED: return call_fail(L, k, KIND_INTERRUPTED, "interrupted");
     case WAIT_CANCELLED:
     case WAIT_READY:
@@ -315,6 +345,7 @@ void call_request(lua_State *L, struct call *k, const char *operation_id) {
   k->rest = k->op->path;
   k->has_query = k->has_body = 0;
   k->headers[0] = k->headers[1] = NULL;
+  forget_text(L, k);
   memset(k->accepted, 0, sizeof k->accepted);
   k->opens = 0;
   k->paced = 0;
@@ -372,6 +403,48 @@ void call_body(lua_State *L, struct call *k) {
   k->has_body = 1;
 }
 
+void call_text(lua_State *L, struct call *k, const char *content_type) {
+  k->text = lua_tolstring(L, -1, &k->text_length);
+  lua_setiuservalue(L, k->box, CALL_TEXT);
+  if (strlen(content_type) >= sizeof k->content_type) lx_misuse(L, "%s: the body's type is too long", k->name);
+  strcpy(k->content_type, content_type);
+}
+
+void call_header(lua_State *L, struct call *k, const char *name, const char *value, size_t length) {
+  size_t i;
+  for (i = 0; i < length; i++) {
+    if ((unsigned char)value[i] < ' ' || value[i] == 0x7f) lx_misuse(L, "%s: %s: holds a control byte", k->name, name);
+  }
+  auth_wipe(&k->auth);
+  check_path(L, k, buf_reserve(&k->auth, strlen(name) + length + 3)); /* all at once: no copy is left behind */
+  check_path(L, k, buf_puts(&k->auth, name));
+  check_path(L, k, buf_puts(&k->auth, ": "));
+  check_path(L, k, buf_append(&k->auth, value, length));
+  check_path(L, k, buf_putc(&k->auth, '\0'));
+  k->headers[0] = k->auth.data;
+}
+
+void call_header_json(lua_State *L, struct call *k, const char *name) {
+  size_t room = strlen(name) + 3;
+  int status = BUF_FULL;
+  auth_wipe(&k->auth);
+  auth_wipe(&k->scratch);
+  check_path(L, k, buf_reserve(&k->scratch, LIMIT_HEADERS)); /* both grow once: no copy is left behind */
+  check_path(L, k, buf_reserve(&k->auth, LIMIT_HEADERS));
+  if (jsonlua_encode(L, -1, &k->scratch) != 0) {
+    auth_wipe(&k->scratch);
+    lx_misuse(L, "%s: %s: %s", k->name, name, lua_tostring(L, -1));
+  }
+  lua_pop(L, 1);
+  check_path(L, k, buf_puts(&k->auth, name));
+  check_path(L, k, buf_puts(&k->auth, ": "));
+  if (k->scratch.length / 3 * 4 + room + 4 < LIMIT_HEADERS) status = auth_put_base64(&k->auth, &k->scratch);
+  auth_wipe(&k->scratch);
+  check_buf(L, k, status, name, "LIMIT_HEADERS");
+  check_path(L, k, buf_putc(&k->auth, '\0'));
+  k->headers[0] = k->auth.data;
+}
+
 void call_auth(lua_State *L, struct call *k, const char *domain, size_t length) {
   static const struct lx_option known[] = {
     {"username", LX_STRING}, {"password", LX_STRING}, {"identitytoken", LX_STRING}, {"registrytoken", LX_STRING},
@@ -426,6 +499,14 @@ static void begin_wait(lua_State *L, struct call *k, uint64_t deadline) {
   k->waiting = 1;
 }
 
+void call_phase(struct call *k, double seconds, const char *option) {
+  uint64_t until = seconds >= 0 ? loop_deadline(k->client->loop, seconds) : LOOP_NEVER;
+  if (seconds < 0 && !k->phase) return;
+  k->phase = seconds >= 0 ? option : NULL;
+  k->phase_until = until;
+  wait_set_deadline(k->wait, until < k->deadline ? until : k->deadline);
+}
+
 void call_extend(lua_State *L, struct call *k, double seconds) {
   k->deadline = loop_deadline(k->client->loop, seconds);
   wait_end(k->wait);
@@ -438,6 +519,7 @@ static void start(lua_State *L, struct call *k, struct transfer_request *request
     begin_wait(L, k, k->deadline);
   }
   wait_rearm(k->wait);
+  if (k->first_byte >= 0) call_phase(k, k->first_byte, "first_byte_timeout");
   k->status = 0;
   k->doc.used = 0;
   if (k->wait->verdict == WAIT_PENDING) transfer_start(k->transfer, request, k->wait);
@@ -475,7 +557,11 @@ static int send_request(lua_State *L, struct call *k) {
   check_path(L, k, buf_putc(&k->url, '\0'));
   request.url = k->url.data;
   request.headers = k->headers[0] ? k->headers : NULL;
-  if (k->has_body) {
+  if (k->text) {
+    request.content_type = k->content_type;
+    request.body = k->text;
+    request.body_length = k->text_length;
+  } else if (k->has_body) {
     request.content_type = "application/json";
     request.body = k->body.data;
     request.body_length = k->body.length;
@@ -543,7 +629,7 @@ static int replied(lua_State *L, struct call *k) {
       return call_fail(L, k, KIND_VERSION, "the Engine at %s refuses API version 1.%d: %s", k->client->host,
                        k->client->version, call_message(L, k));
     }
-    return call_fail_status(L, k);
+    return k->refused ? k->refused(L, k) : call_fail_status(L, k);
   }
   if (k->feed) {
     int n = k->feed(L, k, &x->body, x->fault == FAULT_NONE);

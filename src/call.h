@@ -47,6 +47,9 @@ typedef int (*call_finish)(lua_State *L, struct call *k);
 ** function. */
 typedef int (*call_feed)(lua_State *L, struct call *k, struct buf *body, int ended);
 
+/* User values of a box. */
+enum { CALL_CLIENT = 1, CALL_TEXT };
+
 enum call_state { CALL_FREE, CALL_BEGUN, CALL_NEGOTIATING, CALL_SENT, CALL_OPEN /* call_run_open */, CALL_PAUSING,
                   CALL_TAKEN /* a stream owns the box now */ };
 
@@ -57,11 +60,15 @@ struct call {
   enum call_state state;
   int inside;              /* a finish or feed function runs: call_run must not start to wait itself */
   const char *name;        /* of the operation as the caller knows it: "pull_image" */
+  char called[48];         /* … where that is no literal of ours */
   char subject[256];       /* what it is about, for errors; cut if longer */
   int box;                 /* stack index of this userdata; its uservalue is the client's userdata */
   int options;             /* stack index of the options table; 0: none */
   double timeout;          /* seconds, < 0: none */
   uint64_t deadline;       /* set when the first request is sent */
+  double first_byte, idle; /* seconds, < 0: none: until a reply's headers; of a stream, between two bytes */
+  const char *phase;       /* option whose time runs now; NULL: only the deadline's */
+  uint64_t phase_until;
   int waiting;             /* wait_begin was called */
   int negotiations;        /* so many times in this call */
   int by_get;              /* the ping is repeated as a GET */
@@ -72,12 +79,17 @@ struct call {
   int failed;              /* nil, err of this call was made */
   int told;                /* …and it was that the call is cancelled */
   call_feed feed;          /* NULL: the body is gathered */
+  call_finish refused;     /* makes nil, err of a bad status; NULL: call_fail_status */
   /* the request */
   const struct op *op;
   struct buf path;         /* with query, without version */
   const char *rest;        /* of the row's path template: what is not yet written */
   int has_query, has_body;
-  struct buf body, auth;   /* JSON; the X-Registry-Auth line, wiped at the end */
+  struct buf body;         /* JSON */
+  const char *text;        /* another body: the string in the box's user value CALL_TEXT; NULL: none */
+  size_t text_length;
+  char content_type[96];   /* of that one */
+  struct buf auth;         /* a header line with credentials, wiped at the end */
   struct buf url;
   const char *headers[2];
   int paced;               /* a stream whose items nobody sees singly (transport.h); set it behind call_request */
@@ -101,6 +113,11 @@ struct call *call_begin(lua_State *L, const char *name, int options, const struc
 /* Calls that wait by their nature (pull, wait, logs) have no default timeout. Right behind call_begin. */
 void call_no_default_timeout(lua_State *L, struct call *k);
 void call_add_timeout(struct call *k, double seconds); /* adds to a timeout, if there is one */
+/* A call whose reply is a stream: no default for the whole; the options first_byte_timeout (by default, where the
+** Engine sends headers at once, the client's timeout) and idle_timeout. */
+void call_stream_timeouts(lua_State *L, struct call *k, int at_once);
+/* Behind call_begin: `name` is no literal. */
+void call_name(struct call *k, const char *name);
 
 /* Starts to fill in a request: the row by its operationId; forgets the former request. */
 void call_request(lua_State *L, struct call *k, const char *operation_id);
@@ -112,6 +129,12 @@ void call_query_boolean(lua_State *L, struct call *k, const char *name, int valu
 void call_query_json(lua_State *L, struct call *k, const char *name); /* the value at the top, as JSON; pops it */
 /* The value at the stack's top is the JSON body (popped). What can't be sent is misuse, at the caller's line. */
 void call_body(lua_State *L, struct call *k);
+/* A body that is no JSON: the string at the stack's top (popped), which is kept until the call ends. */
+void call_text(lua_State *L, struct call *k, const char *content_type);
+/* A header line, one at most. Raises where the value could be more than one line. */
+void call_header(lua_State *L, struct call *k, const char *name, const char *value, size_t length);
+/* The same from the value at the stack's top (popped): its JSON in base64url. */
+void call_header_json(lua_State *L, struct call *k, const char *name);
 /* X-Registry-Auth from the option `auth` of the call (checked here: a table with username and password, or
 ** identitytoken, or registrytoken; serveraddress, by default that of `domain`). Without the option: anonymous ({}).
 ** */
@@ -136,6 +159,10 @@ int call_run_open(lua_State *L, struct call *k, call_finish finish);
 ** call_extend: so many seconds more from now. */
 void call_rescue(struct call *k, call_finish rescue);
 void call_extend(lua_State *L, struct call *k, double seconds);
+
+/* From now on so many seconds are allowed (negative: no more than the deadline); if they pass, call_fail_verdict names
+** `option`. */
+void call_phase(struct call *k, double seconds, const char *option);
 
 /* nil, err about this call; each answers 2. */
 int call_fail(lua_State *L, struct call *k, enum lx_kind kind, const char *format, ...);

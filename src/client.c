@@ -1,5 +1,4 @@
-/* client.c: docker.connect, and the operations that are about the Engine itself: ping, version, info, and call, which
-** does any operation of the Engine's specification by its operationId. */
+/* client.c: docker.connect, and the operations that are about the Engine itself: ping, version, info. */
 
 #include "client.h"
 
@@ -7,11 +6,9 @@
 #include <string.h>
 #include <strings.h>
 
-#include "jsonlua.h"
+#include "invoke.h"
 #include "limits.h"
-#include "ref.h"
 #include "shape.h"
-#include "stream.h"
 
 #define DEFAULT_HOST "unix:///var/run/docker.sock"
 #define DEFAULT_TIMEOUT 60.0         /* seconds, of calls that don't wait by their nature */
@@ -158,7 +155,7 @@ static const struct lx_option common_options[] = {LX_COMMON_OPTIONS};
 
 /* One pass over the headers: this is the smallest call, and most of what it costs beyond libcurl would be looking
 ** them up. */
-static int ping_done(lua_State *L, struct call *k) {
+int client_ping_done(lua_State *L, struct call *k) {
   static const struct { const char *header; size_t length; const char *field; } fields[] = {
     {"Api-Version", 11, "api_version"}, {"Ostype", 6, "os"}, {"Builder-Version", 15, "builder_version"}
   };
@@ -178,7 +175,7 @@ static int ping_done(lua_State *L, struct call *k) {
 
 /* client:ping() -> { api_version="1.41", os="linux", builder_version="2" } */
 static int meth_ping(lua_State *L) {
-  return call_ping(L, call_begin(L, "ping", 2, common_options, NULL), ping_done);
+  return call_ping(L, call_begin(L, "ping", 2, common_options, NULL), client_ping_done);
 }
 
 static int version_done(lua_State *L, struct call *k) {
@@ -217,164 +214,6 @@ static int meth_info(lua_State *L) {
   struct call *k = call_begin(L, "info", 2, common_options, NULL);
   call_request(L, k, "SystemInfo");
   return call_run(L, k, info_done);
-}
-
-/* ---- call ---- */
-
-static int any_done(lua_State *L, struct call *k) {
-  if (k->op->reply == REPLY_TEXT) {
-    lua_pushlstring(L, k->transfer->body.data ? k->transfer->body.data : "", k->transfer->body.length);
-  } else if (k->doc.used) {
-    jsonlua_push(L, &k->doc, 0);
-    if (lua_isnil(L, -1)) jsonlua_pushnull(L);
-  } else {
-    lua_pushboolean(L, 1);
-  }
-  return 1;
-}
-
-static int unknown_operation(lua_State *L, const char *id) {
-  const char *best = NULL, *near;
-  size_t i;
-  for (i = 0; i < ops_count; i++) {
-    const char *one = ops_table[i].id;
-    near = lx_nearest(id, &one, 1);
-    if (near && !best) best = near;
-  }
-  if (best) return lx_misuse(L, "call: unknown operation '%s' (did you mean '%s'?)", id, best);
-  return lx_misuse(L, "call: unknown operation '%s' (the specification's operationId is wanted)", id);
-}
-
-/* The parameter's value at the top of the stack as text for a path or a query; a table is JSON (filters). */
-static const char *parameter_text(lua_State *L, struct call *k, const char *name, size_t *length) {
-  switch (lua_type(L, -1)) {
-    case LUA_TSTRING: break;
-    case LUA_TNUMBER: lua_tostring(L, -1); break;
-    case LUA_TBOOLEAN:
-      *length = lua_toboolean(L, -1) ? 4 : 5;
-      return lua_toboolean(L, -1) ? "true" : "false";
-    case LUA_TTABLE:
-      buf_clear(&k->scratch);
-      if (jsonlua_encode(L, -1, &k->scratch) != 0) {
-        lx_misuse(L, "call: %s: %s: %s", k->op->id, name, lua_tostring(L, -1));
-      }
-      *length = k->scratch.length;
-      return k->scratch.data;
-    default: lx_misuse(L, "call: %s: parameter '%s': a %s cannot be sent", k->op->id, name, luaL_typename(L, -1));
-  }
-  return lua_tolstring(L, -1, length);
-}
-
-/* Fills in {parameters} from the table at index 3. A value that would change the path is refused. */
-static void path_parameters(lua_State *L, struct call *k) {
-  const char *brace;
-  while ((brace = strchr(k->rest, '{')) != NULL) {
-    char name[64];
-    size_t length = (size_t)(strchr(brace, '}') - brace) - 1;
-    const char *text;
-    if (length >= sizeof name) length = sizeof name - 1;
-    memcpy(name, brace + 1, length);
-    name[length] = '\0';
-    if (lx_option(L, 3, name) == LUA_TNIL) lx_misuse(L, "call: %s: parameter '%s' is missing", k->op->id, name);
-    if (strncmp(k->op->path, "/images/", 8) == 0 || strncmp(k->op->path, "/distribution/", 14) == 0 ||
-        strncmp(k->op->path, "/plugins/", 9) == 0) {
-      text = lx_checkimage(L, lua_gettop(L), k->op->id, &length); /* these have slashes in their names */
-    } else {
-      text = lx_checkid(L, lua_gettop(L), k->op->id, name, &length);
-    }
-    if (!k->subject[0]) lx_pushexcerpt(L, text, length);
-    if (!k->subject[0]) {
-      strncpy(k->subject, lua_tostring(L, -1), sizeof k->subject - 1);
-      lua_pop(L, 1);
-    }
-    call_path(L, k, text, length);
-    lua_pop(L, 1);
-  }
-}
-
-static int in_path(const struct op *op, const char *name, size_t length) {
-  const char *at = op->path;
-  while ((at = strchr(at, '{')) != NULL) {
-    at++;
-    if (strncmp(at, name, length) == 0 && at[length] == '}') return 1;
-  }
-  return 0;
-}
-
-/* A query parameter: text, or an array of texts, which repeats it; any other table is JSON. */
-static void query_parameter(lua_State *L, struct call *k, const char *name) {
-  size_t length;
-  const char *text;
-  lua_Integer i, count = lua_istable(L, -1) ? (lua_Integer)lua_rawlen(L, -1) : 0;
-  for (i = 1; i <= count; i++) {
-    lua_rawgeti(L, -1, i);
-    text = parameter_text(L, k, name, &length);
-    call_query(L, k, name, text, length);
-    lua_pop(L, 1);
-  }
-  if (count) return;
-  text = parameter_text(L, k, name, &length);
-  call_query(L, k, name, text, length);
-}
-
-/* X-Registry-Auth is for the registry that the operation's image (`name`, `remote`) comes from. */
-static void call_auth_parameter(lua_State *L, struct call *k) {
-  static const char *const names[] = {"remote", "name"};
-  const char *text = NULL, *reason;
-  size_t length, i;
-  struct ref r;
-  for (i = 0; i < 2 && !text; i++) text = lx_option_string(L, 3, names[i], &length);
-  if (text && ref_parse(&r, text, length, &reason) == 0) call_auth(L, k, r.domain.text, r.domain.length);
-  else call_auth(L, k, "docker.io", 9);
-}
-
-static void other_parameters(lua_State *L, struct call *k) {
-  if (!lua_istable(L, 3)) return;
-  lua_pushnil(L);
-  while (lua_next(L, 3)) {
-    size_t length;
-    const char *name;
-    if (lua_type(L, -2) != LUA_TSTRING) lx_misuse(L, "call: %s: parameter names are strings", k->op->id);
-    name = lua_tolstring(L, -2, &length);
-    if (strcmp(name, "body") == 0 && k->op->body == BODY_JSON) {
-      if (!lua_istable(L, -1)) lx_misuse(L, "call: %s: body: table expected, got %s", k->op->id, luaL_typename(L, -1));
-      lua_pushvalue(L, -1);
-      call_body(L, k);
-    } else if (ops_has(k->op->query, name, length)) {
-      query_parameter(L, k, name);
-    } else if (strcmp(name, "X-Registry-Auth") == 0 && ops_has(k->op->header, name, length)) {
-      lx_misuse(L, "call: %s: give the credentials as the option 'auth' of the third argument", k->op->id);
-    } else if (!in_path(k->op, name, length)) {
-      lx_misuse(L, "call: %s: unknown parameter '%s' (it takes: %s%s%s)", k->op->id, name, k->op->query,
-                k->op->path, k->op->body == BODY_JSON ? " body" : "");
-    }
-    lua_pop(L, 1);
-  }
-}
-
-/* client:call(operation_id, params, options) -> the reply's JSON as a table, text, or true | nil, err */
-static int meth_call(lua_State *L) {
-  static const struct lx_option known[] = {{"auth", LX_TABLE}, LX_COMMON_OPTIONS};
-  const char *id = luaL_checkstring(L, 2);
-  const struct op *op = ops_find(id);
-  struct call *k;
-  if (!op) return unknown_operation(L, id);
-  if (!lua_isnoneornil(L, 3)) luaL_checktype(L, 3, LUA_TTABLE);
-  if (op->reply == REPLY_STREAM || op->reply == REPLY_HIJACK || op->body == BODY_STREAM) {
-    return lx_misuse(L, "call: %s is a stream; use the method of the client for it, where there is one", id);
-  }
-  if (lua_gettop(L) < 4) lua_settop(L, 4);
-  k = call_begin(L, id, 4, known, NULL);
-  call_request(L, k, id);
-  path_parameters(L, k);
-  other_parameters(L, k);
-  if (op->body == BODY_JSON && !k->has_body && op->verb == VERB_POST) {
-    lua_newtable(L);
-    call_body(L, k);
-  }
-  if (ops_has(op->header, "X-Registry-Auth", 15)) call_auth_parameter(L, k);
-  if (op->reply == REPLY_TEXT) return call_ping(L, k, ping_done);
-  return call_run(L, k, any_done);
 }
 
 /* ---- metatable ---- */

@@ -30,6 +30,9 @@ struct client {
 
 struct client *client_check(lua_State *L, int idx); /* raises where it is closed */
 
+/* Finish function of a ping: { api_version=, os=, builder_version= }. */
+int client_ping_done(lua_State *L, struct call *k);
+
 int fn_connect(lua_State *L);
 void client_open(lua_State *L); /* metatable with all methods */
 

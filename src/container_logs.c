@@ -79,7 +79,7 @@ static int opened(lua_State *L, struct call *k) {
     transfer_abort(k->transfer);
     return inspect_first(L, k);
   }
-  return stream_take(L, k, k->step == TTY_YES);
+  return stream_take(L, k, k->step == TTY_YES ? STREAM_BARE : STREAM_FRAMES);
 }
 
 static int version_known(lua_State *L, struct call *k) {
@@ -116,16 +116,17 @@ static void check_options(lua_State *L, struct call *k) {
   lua_pop(L, 1);
 }
 
-/* client:logs(id, { follow=false, stdout=true, stderr=true, tail="all"|n, since=, until_=, timestamps=false }) ->
-** stream of chunk, "stdout"|"stderr". There is no default timeout; one that is given bounds the stream's whole
-** life. */
+/* client:logs(id, { follow=false, stdout=true, stderr=true, tail="all"|n, since=, until_=, timestamps=false, first_byte_timeout=,
+** idle_timeout= }) -> stream of chunk, "stdout"|"stderr". There is no default timeout; one that is given bounds the
+** stream's whole life. */
 int meth_logs(lua_State *L) {
   static const struct lx_option known[] = {
     {"follow", LX_BOOLEAN}, {"stdout", LX_BOOLEAN}, {"stderr", LX_BOOLEAN}, {"tail", LX_NUMBER_OR_STRING},
-    {"since", LX_SECONDS}, {"until_", LX_SECONDS}, {"timestamps", LX_BOOLEAN}, LX_COMMON_OPTIONS
+    {"since", LX_SECONDS}, {"until_", LX_SECONDS}, {"timestamps", LX_BOOLEAN},
+    {"first_byte_timeout", LX_SECONDS}, {"idle_timeout", LX_SECONDS}, LX_COMMON_OPTIONS
   };
   struct call *k = container_begin(L, "logs", known);
   check_options(L, k);
-  call_no_default_timeout(L, k);
+  call_stream_timeouts(L, k, 1);
   return call_negotiate(L, k, version_known);
 }

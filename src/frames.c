@@ -97,6 +97,38 @@ size_t frames_feed(struct frames *f, const char *bytes, size_t count, frames_sin
   return used;
 }
 
+size_t frames_gather(struct frames *f, const char *bytes, size_t count, char *out, size_t room, size_t *made,
+                     int *stream) {
+  size_t used = 0;
+  *made = 0;
+  *stream = 0;
+  while (used < count && *made < room) {
+    size_t n = count - used;
+    switch (f->state) {
+      case FRAMES_HEADER:
+        if (*made > 0 && f->have == 0 && (bytes[used] == TYPE_STDERR ? 2 : 1) != *stream) return used;
+        used += feed_header(f, bytes + used, n);
+        break;
+      case FRAMES_PAYLOAD:
+        if (n > f->left) n = f->left;
+        if (n > room - *made) n = room - *made;
+        *stream = f->stream;
+        memmove(out + *made, bytes + used, n);
+        *made += n;
+        used += n;
+        f->left -= (uint32_t)n;
+        if (f->left == 0) f->state = FRAMES_HEADER;
+        break;
+      case FRAMES_ERROR_TEXT:
+        used += feed_error(f, bytes + used, n);
+        break;
+      case FRAMES_FAILED:
+        return used;
+    }
+  }
+  return used;
+}
+
 int frames_finish(struct frames *f) {
   switch (f->state) {
     case FRAMES_HEADER:

@@ -33,6 +33,12 @@ void frames_free(struct frames *f);
 /* Bytes consumed: all of them, unless sink stopped it (then up to and with the piece it was given) or it failed
 ** (f->state is FRAMES_FAILED, f->fault says why). */
 size_t frames_feed(struct frames *f, const char *bytes, size_t count, frames_sink sink, void *context);
+/* Takes frames of one output stream only, as far as they go, and puts their payloads together at `out`, which has room
+** for so many bytes; out may be `bytes` itself, or lie before it. Answers the bytes consumed; *made bytes are at out
+** then, all of stream *stream (1 or 2). Stops before a frame of the other stream, at the end of the room, and when it
+** failed. */
+size_t frames_gather(struct frames *f, const char *bytes, size_t count, char *out, size_t room, size_t *made,
+                     int *stream);
 int frames_finish(struct frames *f); /* the input has ended: 0, or -1 and FRAMES_FAILED */
 
 #endif

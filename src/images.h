@@ -16,8 +16,4 @@ void image_repository(lua_State *L, struct call *k, const struct ref *r); /* dom
 /* pull.c */
 int meth_pull_image(lua_State *L);
 
-/* pullerror.c: nil, err from what the Engine or the registry says about a pull that failed; answers 2. `code` is
-** the HTTP status, or the code of an errorDetail inside a 200; 0: none. */
-int pull_fail(lua_State *L, struct call *k, int code, const char *text, size_t length);
-
 #endif

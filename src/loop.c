@@ -160,25 +160,36 @@ static void on_deadline(uv_timer_t *timer) {
   wait_wake(w, WAIT_TIMEOUT);
 }
 
-void wait_begin(struct wait *w, struct context *context, uint64_t deadline) {
-  w->verdict = WAIT_PENDING;
-  w->task = NULL;
-  if (context) {
-    uint64_t own = context_deadline(context);
+/* The deadline, or the context's own if that is earlier. */
+static void arm(struct wait *w, uint64_t deadline) {
+  if (w->context) {
+    uint64_t own = context_deadline(w->context);
     if (own < deadline) deadline = own;
-    context_add(context, w);
   }
-  if (task_take_cancel(w->loop) || (context && context_cancelled(context))) {
-    w->verdict = WAIT_CANCELLED;
-  } else if (deadline != LOOP_NEVER) {
+  if (deadline != LOOP_NEVER) {
     uint64_t now = loop_now(w->loop);
     if (deadline <= now) {
-      w->verdict = WAIT_TIMEOUT;
+      wait_wake(w, WAIT_TIMEOUT);
     } else {
       uv_timer_start(&w->timer, on_deadline, deadline - now, 0);
       w->has_timer = 1;
     }
   }
+}
+
+void wait_begin(struct wait *w, struct context *context, uint64_t deadline) {
+  w->verdict = WAIT_PENDING;
+  w->task = NULL;
+  if (context) context_add(context, w);
+  if (task_take_cancel(w->loop) || (context && context_cancelled(context))) w->verdict = WAIT_CANCELLED;
+  else arm(w, deadline);
+}
+
+void wait_set_deadline(struct wait *w, uint64_t deadline) {
+  if (w->has_timer) uv_timer_stop(&w->timer);
+  w->has_timer = 0;
+  if (w->verdict == WAIT_TIMEOUT) w->verdict = WAIT_PENDING;
+  arm(w, deadline);
 }
 
 void wait_end(struct wait *w) {

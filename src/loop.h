@@ -63,6 +63,8 @@ void wait_free(struct wait *w);
 /* Starts to wait: verdict PENDING, or at once CANCELLED or TIMEOUT where that holds already. The context's own deadline
 ** counts too. */
 void wait_begin(struct wait *w, struct context *context, uint64_t deadline);
+/* Another deadline, while it waits; a TIMEOUT of the former one is forgotten. */
+void wait_set_deadline(struct wait *w, uint64_t deadline);
 void wait_end(struct wait *w); /* lets timer and context go; the verdict stays */
 /* Gives a verdict. READY never replaces another one; the others replace PENDING and READY. */
 void wait_wake(struct wait *w, enum wait_verdict verdict);

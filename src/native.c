@@ -9,6 +9,7 @@
 #include "client.h"
 #include "http.h"
 #include "images.h"
+#include "invoke.h"
 #include "jsonlua.h"
 #include "loop.h"
 #include "lx.h"
@@ -52,7 +53,8 @@ int luaopen_docker_watcher_native(lua_State *L) {
     {"connect", fn_connect}, {"context", fn_context}, {"container_name", fn_container_name},
     {"parse_reference", fn_parse_reference}, {"array", fn_array}, {"operations", fn_operations},
     {"check_options", fn_check_options}, {"check_id", fn_check_id}, {"check_image", fn_check_image},
-    {"misuse", fn_misuse}, {"data", fn_data}, {"sha256", fn_sha256}, {"base64_decode", fn_base64_decode},
+    {"misuse", fn_misuse}, {"invoke", fn_invoke}, {"data", fn_data}, {"sha256", fn_sha256},
+    {"base64_decode", fn_base64_decode},
     {"directory", fn_directory}, {"home", fn_home},
     {"pull_image", meth_pull_image} /* docker/pull.lua finds the credentials */, {NULL, NULL}
   };

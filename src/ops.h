@@ -15,7 +15,10 @@ enum op_reply {
   REPLY_EMPTY,  /* nothing that is wanted */
   REPLY_JSON,
   REPLY_TEXT,   /* _ping */
-  REPLY_STREAM, /* a stream that a request without body or with JSON starts: pull, logs, events, … */
+  REPLY_FRAMES, /* streams: output of a container, framed, or bare where it has a TTY: logs */
+  REPLY_ITEMS,  /* … of JSON values: events, stats */
+  REPLY_PROGRESS, /* … of JSON values of which one may be a failure: pull, push, build, load */
+  REPLY_BYTES,  /* … of a tar archive */
   REPLY_HIJACK  /* the connection becomes two-way: attach, exec start, session */
 };
 

@@ -9,7 +9,9 @@
 
 static const char *const verb_names[] = {"GET", "HEAD", "POST", "PUT", "DELETE"};         /* enum op_verb */
 static const char *const body_names[] = {"none", "json", "stream"};                       /* enum op_body */
-static const char *const reply_names[] = {"empty", "json", "text", "stream", "hijack"};   /* enum op_reply */
+static const char *const reply_names[] = {                                                /* enum op_reply */
+  "empty", "json", "text", "frames", "items", "progress", "bytes", "hijack"
+};
 
 /* Sets t[field] for the table at the top to the array of the words of a blank-separated list. */
 static void set_words(lua_State *L, const char *field, const char *list) {

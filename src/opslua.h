@@ -6,8 +6,8 @@
 #include <lua.h>
 
 /* Pushes an array of { id=, verb="GET", path=, query={names…}, header={names…}, body="none"|"json"|"stream",
-** since="1.41", good={statuses…}, reply="empty"|"json"|"text"|"stream"|"hijack", idempotent=true|false }, sorted by
-** id; beside the rows it has is_array_field(name) → boolean, the rule for empty tables in bodies. Answers 1: usable
+** since="1.41", good={statuses…}, reply="empty"|"json"|"text"|"frames"|"items"|"progress"|"bytes"|"hijack",
+** idempotent=true|false }, sorted by id; beside the rows it has is_array_field(name) → boolean, the rule for empty tables in bodies. Answers 1: usable
 ** as a lua_CFunction. May raise for want of memory; owns nothing. */
 int ops_push_table(lua_State *L);
 

@@ -20,6 +20,7 @@
 #include "jsonlua.h"
 #include "jsonseq.h"
 #include "limits.h"
+#include "pullerror.h"
 
 #define DIGEST_SIZE 136 /* "sha512:" and 128 hex digits, NUL */
 
@@ -177,44 +178,23 @@ static void look_at_status(struct call *k, struct pull *p) {
 /* One value of the stream: CALL_AGAIN, or the results of a failure. */
 static int take_value(lua_State *L, struct call *k, struct pull *p, const char *text, size_t length) {
   struct json_fault fault;
-  uint32_t detail, message;
+  int failed;
   if (json_parse(&k->doc, text, length, &fault) != 0 || !json_is(&k->doc, 0, JSON_OBJECT)) {
     lx_pushexcerpt(L, text, length);
     return call_fail(L, k, KIND_PROTOCOL, "the progress that %s reports is not JSON: %s", k->client->host,
                      lua_tostring(L, -1));
   }
-  detail = json_get(&k->doc, 0, "errorDetail");
-  message = json_get(&k->doc, detail, "message");
-  if (!json_is(&k->doc, message, JSON_STRING)) message = json_get(&k->doc, 0, "error");
-  if (json_is(&k->doc, detail, JSON_OBJECT) || json_is(&k->doc, message, JSON_STRING)) {
-    size_t said = 0;
-    const char *words = json_string(&k->doc, message, &k->scratch, &said);
-    if (!words) words = "the Engine reports an error without a message";
-    if (!said) said = strlen(words);
-    return pull_fail(L, k, (int)json_integer(&k->doc, json_get(&k->doc, detail, "code"), 0), words, said);
-  }
+  failed = pull_check_value(L, k);
+  if (failed) return failed;
   look_at_status(k, p);
   return p->progress ? report(L, k) : CALL_AGAIN;
-}
-
-/* A refusal, before the Engine began to talk. */
-static int refused(lua_State *L, struct call *k, const struct buf *body) {
-  struct json_fault fault;
-  const char *text = body->data ? body->data : "", *message = NULL;
-  size_t length = body->length;
-  k->doc.used = 0;
-  if (length && json_parse(&k->doc, text, length, &fault) == 0) {
-    message = json_string(&k->doc, json_get(&k->doc, 0, "message"), &k->scratch, &length);
-  }
-  if (!message) length = body->length;
-  return pull_fail(L, k, k->status, message ? message : text, length);
 }
 
 static int pull_feed(lua_State *L, struct call *k, struct buf *body, int ended) {
   struct pull *p = pull_of(L, k);
   size_t at = 0, start, end;
   int found;
-  if (k->status >= 300) return ended ? refused(L, k, body) : CALL_AGAIN;
+  if (k->status >= 300) return ended ? pull_refused(L, k, body) : CALL_AGAIN;
   if (body->length == 0) return CALL_AGAIN; /* data may be NULL; a value that was begun is still in there */
   while ((found = jsonseq_next(&p->seq, body->data + at, body->length - at, &start, &end)) > 0) {
     int n = take_value(L, k, p, body->data + at + start, end - start);

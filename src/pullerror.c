@@ -15,7 +15,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "images.h"
+#include "pullerror.h"
 
 #define ACCOUNT "account=" /* the user's name, in the token server's URL */
 
@@ -196,4 +196,28 @@ int pull_fail(lua_State *L, struct call *k, int code, const char *text, size_t l
     lua_pop(L, 1);
   }
   return call_fail(L, k, kind, "%s%s", text, hint);
+}
+
+int pull_check_value(lua_State *L, struct call *k) {
+  uint32_t detail = json_get(&k->doc, 0, "errorDetail"), message = json_get(&k->doc, detail, "message");
+  size_t length = 0;
+  const char *text;
+  if (!json_is(&k->doc, message, JSON_STRING)) message = json_get(&k->doc, 0, "error");
+  if (!json_is(&k->doc, detail, JSON_OBJECT) && !json_is(&k->doc, message, JSON_STRING)) return 0;
+  text = json_string(&k->doc, message, &k->scratch, &length);
+  if (!text) text = "the Engine reports an error without a message";
+  if (!length) length = strlen(text);
+  return pull_fail(L, k, (int)json_integer(&k->doc, json_get(&k->doc, detail, "code"), 0), text, length);
+}
+
+int pull_refused(lua_State *L, struct call *k, const struct buf *body) {
+  struct json_fault fault;
+  const char *text = body->data ? body->data : "", *message = NULL;
+  size_t length = body->length;
+  k->doc.used = 0;
+  if (length && json_parse(&k->doc, text, length, &fault) == 0) {
+    message = json_string(&k->doc, json_get(&k->doc, 0, "message"), &k->scratch, &length);
+  }
+  if (!message) length = body->length;
+  return pull_fail(L, k, k->status, message ? message : text, length);
 }

@@ -3,7 +3,7 @@
 **
 ** What must hold: fed whole, byte by byte, and in chunks of odd sizes, the outcome is the same: the bytes of each
 ** stream in their order, how many were consumed, the fault and the daemon's text. A reader that stops at each piece
-** gets the same, too. */
+** gets the same, too, and so does one that has runs gathered, in place, into as little room as it likes. */
 
 #include <stdint.h>
 #include <stdlib.h>
@@ -79,6 +79,33 @@ static void compare(const struct outcome *whole, const uint8_t *data, size_t siz
   release(&o);
 }
 
+/* The same by frames_gather. */
+static void gather(const struct outcome *whole, const uint8_t *data, size_t size, size_t chunk, size_t room) {
+  struct outcome o;
+  memset(&o, 0, sizeof o);
+  buf_init(&o.seen, SIZE_MAX);
+  frames_init(&o.frames);
+  while (o.consumed < size) {
+    size_t count = size - o.consumed, used, made;
+    int stream;
+    char *copy;
+    if (chunk && count > chunk) count = chunk;
+    copy = malloc(count);
+    check(copy != NULL);
+    memcpy(copy, data + o.consumed, count);
+    used = frames_gather(&o.frames, copy, count, copy, room, &made, &stream);
+    check(used <= count && made <= used && made <= room && (used > 0 || o.frames.state == FRAMES_FAILED));
+    if (made) sink(&o, stream, copy, made);
+    free(copy);
+    o.consumed += used;
+    if (o.frames.state == FRAMES_FAILED) break;
+  }
+  (void)frames_finish(&o.frames);
+  check(same(&whole->seen, &o.seen) && same(&whole->frames.error, &o.frames.error));
+  check(whole->consumed == o.consumed && whole->frames.fault == o.frames.fault);
+  release(&o);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   struct outcome whole;
   run(&whole, data, size, 0, 0);
@@ -86,6 +113,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   compare(&whole, data, size, 1, 0);
   compare(&whole, data, size, 7, 0);
   compare(&whole, data, size, 0, 1);
+  gather(&whole, data, size, 0, 1 << 20);
+  gather(&whole, data, size, 0, 3);
+  gather(&whole, data, size, 1, 1);
+  gather(&whole, data, size, 7, 5);
   release(&whole);
   return 0;
 }

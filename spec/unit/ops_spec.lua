@@ -89,7 +89,7 @@ describe("the table of operations", function()
   end)
 
   it("agrees with itself", function()
-    local replies = { empty = 0, json = 0, text = 0, stream = 0, hijack = 0 }
+    local replies = { empty = 0, json = 0, text = 0, frames = 0, items = 0, progress = 0, bytes = 0, hijack = 0 }
     for _, row in ipairs(rows) do
       replies[row.reply] = replies[row.reply] + 1 -- an unknown kind is an error
       assert.matches("^/[%w/_{}]*$", row.path)
@@ -107,16 +107,18 @@ describe("the table of operations", function()
   end)
 
   it("knows which replies are streams, and which connections become two-way", function()
-    local have = { stream = {}, hijack = {}, text = {} }
+    local have = { frames = {}, items = {}, progress = {}, bytes = {}, hijack = {}, text = {} }
     for _, row in ipairs(rows) do
       local list = have[row.reply]
       if list then list[#list + 1] = row.id end
     end
     assert.same({ "SystemPing" }, have.text)
     assert.same({ "ContainerAttach", "ContainerAttachWebsocket", "ExecStart", "Session" }, have.hijack)
-    assert.same({ "ContainerArchive", "ContainerExport", "ContainerLogs", "ContainerStats", "ImageBuild", "ImageCreate",
-      "ImageGet", "ImageGetAll", "ImageLoad", "ImagePush", "PluginPull", "PluginPush", "PluginUpgrade", "ServiceLogs",
-      "SystemEvents", "TaskLogs" }, have.stream)
+    assert.same({ "ContainerLogs", "ServiceLogs", "TaskLogs" }, have.frames)
+    assert.same({ "ContainerStats", "SystemEvents" }, have.items)
+    assert.same({ "ImageBuild", "ImageCreate", "ImageLoad", "ImagePush", "PluginPull", "PluginPush", "PluginUpgrade" },
+      have.progress)
+    assert.same({ "ContainerArchive", "ContainerExport", "ImageGet", "ImageGetAll" }, have.bytes)
   end)
 
   it("repeats a POST only where that is harmless", function()
