@@ -5,8 +5,9 @@
 **
 ** - The descriptor is libuv's own (epoll, kqueue), level-triggered: readable as long as there is an event that step()
 **   has not looked at. What is no event of the kernel's makes it readable as well, by loop_nudge: a task that was
-**   spawned, woken or cancelled by the host's callbacks, tasks that step() left to run, a timer that is due sooner than
-**   next_timeout() said, and what a blocking call in a host's callback brought about.
+**   spawned, woken or cancelled by the host's callbacks, tasks that step() left to run, the count that a step() which
+**   raised could not answer, a timer that is due sooner than next_timeout() said, and what a blocking call in a host's
+**   callback brought about.
 ** - libuv tells the kernel what it watches, and looks at the time, only while it runs. So each function here ends with a
 **   glance: events without waiting. */
 
@@ -57,6 +58,7 @@ int fn_step(lua_State *L) {
   lua_pushcfunction(L, step_body);
   status = lua_pcall(L, 0, 1, 0);
   all->running = 0;
+  all->failed = status != LUA_OK;
   loop_glance(loop); /* also behind an error: what the tasks wait for now, and what else is there to do */
   if (status != LUA_OK) return lua_error(L);
   return 1;

@@ -291,7 +291,7 @@ void loop_wait(lua_State *L, struct wait *w, lua_KContext ctx, lua_KFunction k) 
 /* ---- in somebody else's loop (host.c) ---- */
 
 int loop_has_work(const struct loop *loop) {
-  return loop->tasks.ready != NULL || loop->tasks.signalled > 0;
+  return loop->tasks.ready != NULL || loop->tasks.signalled > 0 || loop->tasks.failed;
 }
 
 static void on_nudge(uv_async_t *handle) {

@@ -18,6 +18,7 @@ struct tasks { /* the scheduler's part of a loop */
   size_t live;              /* tasks not yet ended */
   int running;              /* inside run() or step() */
   int ending;               /* 0; while run() ends on an error or Ctrl-C: 1, and how many tasks were spawned since */
+  int failed;               /* step() has raised: its caller does not know how many live until the next one */
   struct signal_watch *signals;
   size_t signalled;         /* signals that arrived and have no task yet */
 };

@@ -38,6 +38,22 @@ describe("the README", function()
     assert.matches(name:gsub("%-", "%%-") .. "\tcreated", env.run(env.lua .. " " .. env.quote(file)))
   end)
 
+  it("shows how examples/luv.lua and a cqueues program host us", function()
+    local luv, cqueues
+    for _, code in ipairs(blocks("lua")) do
+      if code:find("uv.new_poll", 1, true) then luv = code end
+      if code:find("cqueues.poll", 1, true) then cqueues = code end
+    end
+    assert.truthy(env.read_file("examples/luv.lua"):find(luv, 1, true))
+    local file = env.tmpdir() .. "/hosted.lua"
+    env.write_file(file, [[
+      local cqueues, loop = require "cqueues", require "docker_watcher.loop"
+      local queue = cqueues.new()
+      loop.spawn(function() print(loop.sleep(0.01)) end)
+    ]] .. cqueues .. " assert(queue:loop())")
+    assert.equal("true", env.run(env.lua .. " " .. env.quote(file)))
+  end)
+
   it("shows examples/client.lua as it is", function()
     assert.truthy(readme:find((env.read_file("examples/client.lua"):gsub("^.-\n\n", "")), 1, true))
   end)

@@ -86,6 +86,13 @@ describe("a program's own poll()", function()
     assert.is_true(done)
   end)
 
+  it("is asked to step again behind an error: it does not know how many live", function()
+    loop.spawn(function() error("mine", 0) end)
+    assert.is_false(pcall(loop.step))
+    assert.equal(0, loop.next_timeout())
+    assert.is_true(poll(fd, 0))
+  end)
+
   it("finds a task's error where it is joined", function()
     local caught
     local failing = loop.spawn(function() loop.sleep(0.001); error("mine", 0) end)
