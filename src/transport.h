@@ -1,4 +1,5 @@
-/* transport.h: HTTP over libcurl's multi interface, driven by the loop. transport.c is the only file that knows curl.
+/* transport.h: HTTP over libcurl's multi interface, driven by the loop. Only the transport's own files know curl
+** (transport_curl.h).
 **
 ** A transport is a set of kept-alive connections (to one Engine, or to any http(s) hosts); a transfer is one request
 ** and its reply, used again and again: its easy handle keeps the options that do not change. Callbacks of libcurl
@@ -76,17 +77,13 @@ struct transfer {
   uint64_t sent_bytes;        /* of the request's body, handed over to be sent */
   uint64_t received;          /* bytes of the reply's body so far */
   uint64_t started;           /* loop_now at the start */
-  /* transport.c's own */
+  /* the transport's own */
   void *easy;
   void *parsed_url;           /* endpoint: what path and query are set in; else NULL */
   void *lines;                /* header list of the request under way */
   struct transfer_request request;
   long sent_before;           /* what curl counts as sent, at the first attempt */
-  struct buf out;             /* upload: what is still to be sent, behind out_at */
-  size_t out_at;
-  int send_paused;            /* libcurl found nothing to send */
-  int send_ended;             /* transfer_send_end was called */
-  int crowded;                /* more than half of LIMIT_UPLOAD_BUFFER was in use; someone may wait for room */
+  struct duplex *duplex;      /* upload, upgrade: the connection of its own */
   size_t high;                /* stream: pause above this many unread bytes */
   struct buf url, last_url;
   int last_method, last_posts; /* what the easy handle is set to… */

@@ -73,15 +73,20 @@ describe("an upload", function()
     end
   end)
 
-  it("may be empty, and its connection is used again", function()
+  it("may be empty; its connection is its own, and ends with it", function()
     local t, server = start { { reply = { body = "ok" } } }
-    for _ = 1, 3 do
+    for i = 1, 3 do
       local x = upload(t)
       x:send_end()
       assert.equal(200, finish(x).status)
+      assert.equal(0, t:connections())
+      assert.equal(2 * i - 1, (server:connections()))
+      assert.equal(200, finish(t:start { method = "GET", path = "/" }).status) -- the handle is as before
+      t:close()
+      t = probe.open { host = server.host }
     end
-    assert.equal("", server:requests()[3].body)
-    assert.equal(1, (server:connections()))
+    assert.equal("", server:requests()[1].body)
+    assert.equal("close", server:requests()[1].headers.connection)
   end)
 
   it("goes on when bytes come late, each at once", function()
@@ -158,6 +163,20 @@ describe("an upload", function()
     end
   end)
 
+  it("is not taken for whole where the engine refuses in the middle of it", function()
+    local t, server = start { { reply = { unread = true, status = 413, framing = "close",
+      body = { { read = 8 }, "too ", { wait_for = "go" }, "much" }, after = "wait" } } }
+    local x = upload(t)
+    send(x, "abc")
+    while x:state().status ~= 413 do assert.equal("ready", x:wait(LONG)) end
+    assert.is_false(x:state().sends)
+    server:signal("go")
+    t:close()
+    assert.equal("closed", finish(x).fault)
+    server:wait_closed(1)
+    assert.equal("3\r\nabc\r\n", server:received()) -- and no last chunk behind it
+  end)
+
   it("streams both ways at once, each side paused by itself", function()
     local t, server = start { { reply = { unread = true, framing = "chunked",
       body = { { text = ("y"):rep(65536), ["repeat"] = 32 }, { chunks = true }, "end" } } } }
@@ -177,15 +196,34 @@ describe("an upload", function()
   end)
 
   it("is never sent again", function()
-    local t, server = start {
-      { path = "/first", reply = {} }, { connection = 1, reply = { raw = "" } }, { reply = { body = "again" } },
-    }
-    local first = t:start { method = "GET", path = "/first", repeatable = true }
-    finish(first)
+    local t, server = start { { times = 1, reply = { raw = "" } }, { reply = { body = "again" } } }
     local x = upload(t)
     send(x, "once")
     x:send_end()
-    assert.equal("cut", finish(x).fault)
-    assert.equal(2, #server:requests())
+    local state = finish(x)
+    assert.equal("cut", state.fault)
+    assert.matches("before the reply", state.text)
+    assert.equal(1, #server:requests())
+  end)
+
+  it("that is cut, reset, aborted or closed ends so, and the next one works", function()
+    for _, how in ipairs { "close", "reset" } do
+      local t = start {
+        { times = 1, reply = { unread = true, raw = { { read = 8 } }, after = how } }, { reply = { body = "ok" } },
+      }
+      local x = upload(t)
+      send(x, "abc")
+      local state = finish(x)
+      assert.equal("cut", state.fault)
+      assert.equal(0, state.status)
+      local y = upload(t)
+      send(y, "abc")
+      y:abort()
+      y:free()
+      local z = upload(t)
+      send(z, "abc")
+      z:send_end()
+      assert.equal(200, finish(z).status)
+    end
   end)
 end)
