@@ -1,7 +1,8 @@
 /* endpoint.c: see endpoint.h.
 **
 ** Reasons are static text, so nothing of what was written can leak through them: a DOCKER_HOST may hold a password,
-** and one that does is refused. Host and user names never begin with "-", which ssh would take for an option. */
+** and one that does is refused. Host and user names never begin with "-", which ssh would take for an option; a path
+** behind ssh:// has no byte that the shell over there would take for something else. */
 
 #include "endpoint.h"
 
@@ -9,7 +10,6 @@
 
 #define PORT_HTTP 2375
 #define PORT_HTTPS 2376
-#define PORT_SSH 22
 
 static const char bad_scheme[] = "unix:///path, tcp://host:port, http://, https:// or ssh://host expected";
 static const char bad_size[] = "the address is longer than LIMIT_ENDPOINT";
@@ -24,7 +24,6 @@ static const char bad_http_user[] = "a user name before '@' is only for ssh://";
 static const char bad_host[] = "a host name or address expected; IPv6 in brackets";
 static const char bad_port[] = "a port from 1 to 65535 expected behind the host's ':'";
 static const char bad_prefix[] = "a path behind the host may hold letters, digits and '/._~-' only, and no '..'";
-static const char bad_ssh_path[] = "nothing may follow the host of ssh://";
 
 struct piece {
   const char *text;
@@ -145,6 +144,7 @@ static const char *parse_http(struct endpoint *e, struct piece rest) {
 
 static const char *parse_ssh(struct endpoint *e, struct piece rest) {
   struct piece authority, user;
+  const char *reason;
   int more = take_before(&rest, '/', &authority);
   if (!more) authority = rest;
   if (take_before(&authority, '@', &user)) {
@@ -153,8 +153,8 @@ static const char *parse_ssh(struct endpoint *e, struct piece rest) {
     if (!is_made_of(user, "._-")) return bad_user;
     copy(e->user, user);
   }
-  if (more && rest.length > 0) return bad_ssh_path;
-  return parse_host(e, authority);
+  reason = parse_host(e, authority);
+  return reason || !more ? reason : parse_prefix(e, rest);
 }
 
 static const char *parse(struct endpoint *e, struct piece text, int tls) {
@@ -169,7 +169,6 @@ static const char *parse(struct endpoint *e, struct piece text, int tls) {
   }
   if (take_prefix(&text, "ssh://")) {
     e->kind = ENDPOINT_SSH;
-    e->port = PORT_SSH;
     return parse_ssh(e, text);
   }
   if (take_prefix(&text, "fd://")) return bad_fd;

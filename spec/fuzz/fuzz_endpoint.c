@@ -32,7 +32,9 @@ static void check_again(const struct endpoint *e) {
     snprintf(text, sizeof text, "unix://%s", e->path);
   } else {
     const char *scheme = e->kind == ENDPOINT_SSH ? "ssh" : "tcp";
-    snprintf(text, sizeof text, "%s://%s%s%s%s%s:%d%s", scheme, e->user, at, open, e->host, close, e->port, e->path);
+    char port[16] = "";
+    if (e->port) snprintf(port, sizeof port, ":%d", e->port);
+    snprintf(text, sizeof text, "%s://%s%s%s%s%s%s%s", scheme, e->user, at, open, e->host, close, port, e->path);
   }
   check(endpoint_parse(&again, text, strlen(text), e->tls, &reason) == 0);
   check(again.kind == e->kind && again.port == e->port && again.tls == e->tls);
@@ -57,8 +59,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     check_text(e.user, sizeof e.user);
     check(e.host[0] != '-' && e.user[0] != '-');
     if (e.kind == ENDPOINT_UNIX) check(e.path[0] && !e.host[0] && !e.user[0] && e.port == 0 && !e.tls);
-    else check(e.host[0] && e.port >= 1 && e.port <= 65535);
-    if (e.kind == ENDPOINT_TCP) check(!e.user[0] && (!e.path[0] || e.path[0] == '/') && (e.tls || !tls));
+    else check(e.host[0] && e.port >= (e.kind == ENDPOINT_TCP) && e.port <= 65535 && (!e.path[0] || e.path[0] == '/'));
+    if (e.kind == ENDPOINT_TCP) check(!e.user[0] && (e.tls || !tls));
+    if (e.kind == ENDPOINT_SSH) check(!strpbrk(e.path, " $;&|`'\"\\<>(){}*?[]#!\t\n"));
     check_again(&e);
   }
   free(text);

@@ -15,8 +15,8 @@ local function unix(path) return { kind = "unix", path = path, host = "", user =
 local function tcp(host, port, path, tls)
   return { kind = "tcp", path = path or "", host = host, user = "", port = port, tls = tls or false }
 end
-local function ssh(host, port, user)
-  return { kind = "ssh", path = "", host = host, user = user or "", port = port, tls = false }
+local function ssh(host, port, user, path)
+  return { kind = "ssh", path = path or "", host = host, user = user or "", port = port, tls = false }
 end
 
 describe("an address of an Engine", function()
@@ -45,11 +45,13 @@ describe("an address of an Engine", function()
     { "tcp://" .. label .. "." .. label .. "." .. label .. "." .. label, -- 255 bytes
       tcp(label .. "." .. label .. "." .. label .. "." .. label, 2375) },
     { "tcp://h/" .. ("p"):rep(106), tcp("h", 2375, "/" .. ("p"):rep(106)) },
-    { "ssh://h", ssh("h", 22) },
-    { "ssh://h/", ssh("h", 22) },
+    { "ssh://h", ssh("h", 0) },
+    { "ssh://h/", ssh("h", 0) },
+    { "ssh://h:22/", ssh("h", 22) },
+    { "ssh://me@h/run/user/1000/docker.sock", ssh("h", 0, "me", "/run/user/1000/docker.sock") },
     { "ssh://me@h:2222", ssh("h", 2222, "me") },
-    { "ssh://my.na_me-1@[::1]", ssh("::1", 22, "my.na_me-1") },
-    { "ssh://" .. ("u"):rep(63) .. "@h", ssh("h", 22, ("u"):rep(63)) },
+    { "ssh://my.na_me-1@[::1]", ssh("::1", 0, "my.na_me-1") },
+    { "ssh://" .. ("u"):rep(63) .. "@h", ssh("h", 0, ("u"):rep(63)) },
   }
   for _, case in ipairs(good) do
     it("is understood: " .. case[1]:sub(1, 60), function()
@@ -91,7 +93,8 @@ describe("an address of an Engine", function()
     { "ssh://", HOST }, { "ssh://me@", HOST }, { "ssh://-oProxyCommand=x", HOST }, { "ssh://h:0", PORT },
     { "ssh://@h", USER }, { "ssh://-oX@h", USER }, { "ssh://a b@h", USER }, { "ssh://a=b@h", USER },
     { "ssh://" .. ("u"):rep(64) .. "@h", USER }, { "ssh://me@h@h", HOST },
-    { "ssh://h/var/run/docker.sock", "nothing may follow the host of ssh://" },
+    { "ssh://h/a b", PREFIX }, { "ssh://h/$(x)", PREFIX }, { "ssh://h/a;b", PREFIX }, { "ssh://h/../b", PREFIX },
+    { "ssh://h/a?b", PREFIX }, { "ssh://[-h]", HOST }, { "ssh://-h", HOST }, { "ssh://me@-h", HOST },
   }
   for _, case in ipairs(bad) do
     it(("is refused: %q"):format(case[1]:sub(1, 60)):gsub("\\\n", "\\n"), function()
