@@ -2,7 +2,7 @@
 **
 ** Every argument is copied to a block of exactly its size first, so that the address sanitizer sees a read of one byte
 ** too many. Built as spec/support/pureprobe.so from this file and ref auth endpoint frames httphead
-** jsonseq json buf. */
+** jsonseq json buf sshwords. */
 
 #include <lauxlib.h>
 #include <lua.h>
@@ -17,6 +17,7 @@
 #include "../../src/json.h"
 #include "../../src/jsonseq.h"
 #include "../../src/ref.h"
+#include "../../src/sshwords.h"
 
 #define HELD "docker_watcher.pureprobe.held"
 
@@ -182,6 +183,22 @@ static int fn_endpoint_parse(lua_State *L) {
   lua_pushboolean(L, e.tls);
   lua_setfield(L, -2, "tls");
   return 1;
+}
+
+/* sshwords(bytes, size, status) → text, next, unreached */
+static int fn_sshwords(lua_State *L) {
+  size_t length, size = (size_t)luaL_checkinteger(L, 2);
+  int status = (int)luaL_optinteger(L, 3, 255);
+  const char *bytes = exact(L, 1, &length);
+  struct held *h = hold(L);
+  h->data = malloc(size ? size : 1);
+  if (!h->data) return luaL_error(L, "out of memory");
+  h->data[0] = '\0';
+  sshwords(bytes, length, h->data, size);
+  lua_pushstring(L, h->data);
+  lua_pushstring(L, sshwords_next(bytes, length, status));
+  lua_pushboolean(L, sshwords_unreached(bytes, length, status));
+  return 3;
 }
 
 /* httphead(chunks) → { status=, minor=, framing=, length=, lines= }, consumed | nil, fault, limit, consumed */
@@ -429,6 +446,7 @@ static const luaL_Reg functions[] = {
   {"ref_parse", fn_ref_parse}, {"ref_is", fn_ref_is}, {"container_name", fn_container_name},
   {"auth_encode", fn_auth_encode}, {"auth_server", fn_auth_server}, {"endpoint_parse", fn_endpoint_parse},
   {"frames", fn_frames}, {"httphead", fn_httphead}, {"httpbody", fn_httpbody}, {"jsonseq", fn_jsonseq},
+  {"sshwords", fn_sshwords},
   {"buf_percent", fn_buf_percent}, {"buf", fn_buf}, {NULL, NULL},
 };
 
