@@ -56,6 +56,17 @@ function env.write_file(path, bytes)
   assert(file:write(bytes))
 end
 
+--- Puts a shell script first in PATH until cleanup, for whatever this process or its children run by that name. It
+--- starts without what a sanitizer preloads.
+---@param name string
+---@param script string
+function env.program(name, script)
+  local path = assert(os.getenv("DW_BIN"), "run specs by spec/support/run") .. "/" .. name
+  env.write_file(path, "#!/bin/sh\nunset LD_PRELOAD\n" .. script .. "\n")
+  env.run("chmod +x " .. env.quote(path))
+  env.defer(function() os.remove(path) end)
+end
+
 --- Remembers fn for cleanup.
 ---@param fn fun()
 function env.defer(fn)
@@ -250,6 +261,37 @@ end
 function env.start_engine()
   local v = started("spec/support/engine-up")
   local self = setmetatable({ host = v.DOCKER_HOST, dir = v.DW_ENGINE_DIR }, thing)
+  env.defer(function() self:stop() end)
+  return self
+end
+
+--- Ids of the ssh processes that this was used for and that still live.
+---@return string[]
+function thing:processes()
+  local living = {}
+  local file <close> = io.open(self.dir .. "/clients")
+  for pid in (file and file:lines() or function() end) do
+    local stat <close> = io.open("/proc/" .. pid .. "/stat")
+    if stat and not stat:read("a"):match("%) Z ") then living[#living + 1] = pid end
+  end
+  return living
+end
+
+--- How many ssh processes were started.
+---@return integer
+function thing:started()
+  local file <close> = io.open(self.dir .. "/clients")
+  return file and select(2, file:read("a"):gsub("\n", "")) or 0
+end
+
+--- Has the engine be reachable by ssh (as root), as ssh://dw and, with one thing wrong each, under the other names of
+--- spec/support/ssh-up, until cleanup.
+---@return { host: string, dir: string, config: string, processes: function, started: function, stop: function }
+function env.start_ssh()
+  local v = started("spec/support/ssh-up")
+  local self = setmetatable({ host = "ssh://dw", dir = v.DW_SSH_DIR, config = v.DW_SSH_CONFIG }, thing)
+  local program = env.run("command -v ssh")
+  env.program("ssh", ("echo $$ >>%s/clients; exec %s -F %s \"$@\""):format(self.dir, program, self.config))
   env.defer(function() self:stop() end)
   return self
 end
