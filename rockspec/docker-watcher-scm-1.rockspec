@@ -72,6 +72,8 @@ build = {
         "src/ref.c",
         "src/shape.c",
         "src/signal.c",
+        "src/ssh.c",
+        "src/sshwords.c",
         "src/stream.c",
         "src/stream_decode.c",
         "src/task.c",

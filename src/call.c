@@ -226,9 +226,14 @@ int call_fail_fault(lua_State *L, struct call *k) {
     case FAULT_UNREACHABLE:
       return call_fail(L, k, KIND_UNREACHABLE, "cannot reach the Docker Engine at %s: %s", host, x->fault_text);
     case FAULT_TLS: return call_fail(L, k, KIND_UNREACHABLE, "no secure connection to %s: %s", host, x->fault_text);
+    case FAULT_SSH:
+      lx_pushexcerpt(L, x->fault_text, strlen(x->fault_text));
+      return call_fail(L, k, KIND_UNREACHABLE, "cannot reach the Docker Engine at %s: %s. %s", host,
+                       lua_tostring(L, -1), x->fault_advice);
     case FAULT_CUT:
+      lx_pushexcerpt(L, x->fault_text, strlen(x->fault_text)); /* it may be ssh's */
       return call_fail(L, k, KIND_INTERRUPTED, "the connection to %s ended before the reply did: %s", host,
-                       x->fault_text);
+                       lua_tostring(L, -1));
     case FAULT_TOO_LARGE:
       return call_fail(L, k, KIND_TOO_LARGE, "the reply of %s is larger than %s allows", host, x->fault_limit);
     case FAULT_MEMORY: return luaL_error(L, "not enough memory");
@@ -236,7 +241,9 @@ int call_fail_fault(lua_State *L, struct call *k) {
     case FAULT_PROTOCOL:
     case FAULT_NONE: break;
   }
-  return call_fail(L, k, KIND_PROTOCOL, "%s does not answer as a Docker Engine does: %s", host, x->fault_text);
+  return call_fail(L, k, KIND_PROTOCOL, "%s does not answer as a Docker Engine does: %s%s", host, x->fault_text,
+                   k->client->endpoint.kind == ENDPOINT_SSH ? ". Does a shell's start-up file print something there?"
+                                                            : "");
 }
 
 const char *call_message(lua_State *L, struct call *k) {

@@ -161,15 +161,24 @@ void child_kill(struct child *child) {
   kill(child->pid, SIGKILL); /* it may have left its group */
 }
 
+int child_wait(struct child *child, int milliseconds) {
+  struct pollfd end = {child->pidfd, POLLIN, 0};
+  const int step = end.fd < 0 && milliseconds > EXIT_LOOK ? EXIT_LOOK : milliseconds;
+  while (!child->ended && milliseconds > 0) {
+    if (poll(&end, 1, step) < 0 && errno == EINTR) continue;
+    milliseconds -= step;
+    on_end(child);
+  }
+  return child->ended;
+}
+
 void child_release(struct child *child) {
   struct loop *loop = child->loop;
   child->changed = NULL;
   close_pipes(child);
   if (!reap(child)) {
-    struct pollfd end = {child->pidfd, POLLIN, 0};
     child_kill(child);
-    while (poll(&end, 1, KILL_WAIT) < 0 && errno == EINTR) {} /* without a pidfd: so long in any case */
-    if (!reap(child)) loop_add_guest(loop, &child->guest);
+    if (!child_wait(child, KILL_WAIT)) loop_add_guest(loop, &child->guest);
   }
   buf_free(&child->out);
   buf_free(&child->err);

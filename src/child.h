@@ -57,6 +57,8 @@ struct child {
 int child_start(struct loop *loop, const struct child_options *options, struct child **child);
 /* SIGKILL to it and its whole group; harmless when it has ended. */
 void child_kill(struct child *child);
+/* Waits for its end, blocking, so many milliseconds at most; 1 if it has ended. */
+int child_wait(struct child *child, int milliseconds);
 /* Lets go of it: kills it if it has not ended, waits for it (here, or the loop does so later), frees it. */
 void child_release(struct child *child);
 

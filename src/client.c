@@ -70,7 +70,6 @@ int fn_connect(lua_State *L) {
     {"connect_timeout", LX_SECONDS}, {NULL, LX_ANY}
   };
   struct transport_options o;
-  struct lx_about about = {"connect", NULL, 0};
   struct client *c;
   const char *host, *version, *reason, *source = "option 'api_version'";
   size_t length;
@@ -102,10 +101,6 @@ int fn_connect(lua_State *L) {
   if (length > LIMIT_ENDPOINT) return bad_host(L, "", "longer than LIMIT_ENDPOINT allows");
   memcpy(c->host, host, length + 1);
   if (endpoint_parse(&c->endpoint, host, length, o.tls, &reason) != 0) return bad_host(L, host, reason);
-  if (c->endpoint.kind == ENDPOINT_SSH) {
-    return lx_fail(L, KIND_UNREACHABLE, &about, "ssh:// hosts are not supported yet; forward the socket "
-                   "(ssh -L ./docker.sock:/var/run/docker.sock HOST) and connect to unix://./docker.sock");
-  }
   if (strncmp(host, "https://", 8) == 0) o.tls = 1;
   if (version) c->version = c->pinned = check_version(L, version, source);
   c->timeout = lx_option_number(L, 1, "timeout", DEFAULT_TIMEOUT);

@@ -73,7 +73,7 @@ void duplex_free(struct transfer *x) {
   struct transport *t = x->transport;
   if (d->watch) d->watch->duplex = NULL;
   if (d->phase != DUPLEX_CONNECTING) {
-    curl_multi_setopt(t->multi, CURLMOPT_MAXCONNECTS, LIMIT_IDLE_CONNECTIONS + --t->duplexes);
+    transport_take(t, -1);
   }
   httphead_free(&d->head);
   free_out(d);
@@ -338,7 +338,7 @@ void duplex_connected(struct transfer *x) {
   d->watch->duplex = x;
   d->phase = DUPLEX_HEAD;
   x->attempts = 1;
-  curl_multi_setopt(t->multi, CURLMOPT_MAXCONNECTS, LIMIT_IDLE_CONNECTIONS + ++t->duplexes);
+  transport_take(t, 1);
   flush(x);
   if (x->active) watch(x);
 }

@@ -247,6 +247,7 @@ static int fail_fault(lua_State *L, const struct exchange *e) {
     case FAULT_REFUSED: return lx_fail(L, KIND_UNREACHABLE, &about, "connection refused");
     case FAULT_MISSING:
     case FAULT_PERMISSION:
+    case FAULT_SSH: /* only an Engine's */
     case FAULT_UNREACHABLE: return lx_fail(L, KIND_UNREACHABLE, &about, "%s", x->fault_text);
     case FAULT_TLS: return lx_fail(L, KIND_UNREACHABLE, &about, "no secure connection: %s", x->fault_text);
     case FAULT_CUT:

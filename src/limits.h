@@ -49,6 +49,12 @@
 #define LIMIT_TAR_TRAILER ((size_t)1 << 20)     /* bytes behind an archive's end that are read and dropped */
 #define LIMIT_TAR_SKIPPED 1000                  /* names of entries not extracted that extract() tells */
 
+/* ssh */
+#define LIMIT_SSH_COMPLAINT ((size_t)8 << 10)   /* what one ssh prints to its stderr; the rest is dropped */
+#define LIMIT_SSH_STARTING 8                    /* that log in at a time; sshd drops some from ten on (MaxStartups) */
+#define LIMIT_SSH_IDLE 16                       /* kept open by one client between requests: each is a process here,
+                                                   and three over there */
+
 /* waits, in milliseconds */
 #define LIMIT_BLOCK_TICK 100                    /* a blocking call looks for Ctrl-C this often */
 

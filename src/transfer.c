@@ -101,8 +101,8 @@ static int on_attempt(void *user, char *ip, char *local_ip, int port, int local_
 
 /* ---- transfers ---- */
 
-/* The Unix socket to connect to; NULL: by TCP. For ssh it is a name that nobody looks at (watch_opened): with it, libcurl
-** resolves no host and asks no proxy. */
+/* The Unix socket to connect to; NULL: by TCP. For ssh it is a name in place of the address that watch_open finds: with
+** it, libcurl resolves no host and asks no proxy. */
 static const char *socket_path(const struct transport *t) {
   if (!t->has_endpoint || t->endpoint.kind == ENDPOINT_TCP) return NULL;
   return t->endpoint.kind == ENDPOINT_SSH ? "ssh" : t->endpoint.path;
@@ -133,10 +133,6 @@ static int set_fixed_options(CURL *easy, struct transfer *x, struct transport *t
   curl_easy_setopt(easy, CURLOPT_PREREQDATA, x);
   curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, watch_open);
   curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, t);
-  if (t->has_endpoint && t->endpoint.kind == ENDPOINT_SSH) {
-    curl_easy_setopt(easy, CURLOPT_SOCKOPTFUNCTION, watch_opened);
-    curl_easy_setopt(easy, CURLOPT_SOCKOPTDATA, t);
-  }
   curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, watch_close);
   curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, t);
   curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, x->fault_text);
@@ -212,6 +208,12 @@ void transfer_finish(struct transfer *x, enum transfer_fault fault) {
   if (x->transport->multi) {
     curl_multi_remove_handle(x->transport->multi, x->easy);
     transport_keep_kick(x->transport);
+  }
+  if (x->transport->ssh) {
+    watch_forget(x->transport, x);
+    if (fault == FAULT_CUT && x->ssh == SSH_UNREACHED) fault = FAULT_SSH;
+    if (x->long_taken && x->transport->multi) transport_take(x->transport, -1);
+    x->long_taken = 0;
   }
   if (x->duplex) duplex_free(x);
   if (x->fault == FAULT_NONE) x->fault = fault;
@@ -402,6 +404,7 @@ void transfer_start(struct transfer *x, const struct transfer_request *request, 
   x->done = x->paused = x->status = x->headers_done = x->engine_error = 0;
   x->fault = FAULT_NONE;
   x->fault_limit = NULL;
+  x->ssh = SSH_NONE;
   x->fault_text[0] = '\0';
   x->sends = request->upload || request->upgrade;
   x->attempts = 0;
@@ -439,6 +442,10 @@ void transfer_start(struct transfer *x, const struct transfer_request *request, 
       curl_multi_add_handle(t->multi, x->easy) != CURLM_OK) {
     transfer_finish(x, FAULT_MEMORY);
     return;
+  }
+  if (t->ssh && request->stream) { /* others shall not have to log in anew each time while it has this connection */
+    x->long_taken = 1;
+    transport_take(t, 1);
   }
   transport_drive(t, CURL_SOCKET_TIMEOUT, 0);
 }

@@ -50,6 +50,7 @@ static long connect_milliseconds(double seconds) {
 
 struct transport *transport_new(struct loop *loop, const struct transport_options *options) {
   struct transport *t;
+  int ssh_failed = 0;
   pthread_once(&curl_once, init_curl);
   t = calloc(1, sizeof *t);
   if (!t) return NULL;
@@ -65,9 +66,14 @@ struct transport *transport_new(struct loop *loop, const struct transport_option
   t->ca = copy(options->ca);
   t->cert = copy(options->cert);
   t->key = copy(options->key);
-  if (!t->multi || !t->timer || !t->json_lines || !t->bare_lines || (options->ca && !t->ca) ||
+  if (options->endpoint && options->endpoint->kind == ENDPOINT_SSH) {
+    t->ssh = ssh_pool_new(loop, options->endpoint, options->connect_timeout);
+    ssh_failed = !t->ssh;
+  }
+  if (ssh_failed || !t->multi || !t->timer || !t->json_lines || !t->bare_lines || (options->ca && !t->ca) ||
       (options->cert && !t->cert) || (options->key && !t->key)) {
     if (t->multi) curl_multi_cleanup(t->multi);
+    if (t->ssh) ssh_pool_free(t->ssh);
     free(t->timer);
     transport_release(t);
     return NULL;
@@ -78,6 +84,8 @@ struct transport *transport_new(struct loop *loop, const struct transport_option
     t->endpoint = *options->endpoint;
     t->has_endpoint = 1;
   }
+  t->idle = LIMIT_IDLE_CONNECTIONS;
+  if (options->endpoint && options->endpoint->kind == ENDPOINT_SSH) t->idle = LIMIT_SSH_IDLE;
   t->tls = options->tls;
   t->insecure = options->insecure;
   t->connect_timeout = connect_milliseconds(options->connect_timeout);
@@ -85,8 +93,14 @@ struct transport *transport_new(struct loop *loop, const struct transport_option
   curl_multi_setopt(t->multi, CURLMOPT_SOCKETDATA, t);
   curl_multi_setopt(t->multi, CURLMOPT_TIMERFUNCTION, watch_on_timer);
   curl_multi_setopt(t->multi, CURLMOPT_TIMERDATA, t);
-  curl_multi_setopt(t->multi, CURLMOPT_MAXCONNECTS, (long)LIMIT_IDLE_CONNECTIONS);
+  transport_take(t, 0);
   return t;
+}
+
+/* libcurl counts those in use, too. */
+void transport_take(struct transport *t, long count) {
+  t->taken += count;
+  curl_multi_setopt(t->multi, CURLMOPT_MAXCONNECTS, t->idle + t->taken);
 }
 
 void transport_close(struct transport *t) {
@@ -97,6 +111,8 @@ void transport_close(struct transport *t) {
     snprintf(x->fault_text, sizeof x->fault_text, "the client was closed");
     transfer_finish(x, FAULT_CLOSED);
   }
+  if (t->ssh) ssh_pool_free(t->ssh); /* those that wait for their turn are not started any more */
+  t->ssh = NULL;
   curl_multi_cleanup(multi); /* closes the connections: watch_close still knows t */
   t->multi = NULL;
   uv_close((uv_handle_t *)t->timer, free_timer);

@@ -13,6 +13,7 @@
 #include "buf.h"
 #include "endpoint.h"
 #include "loop.h"
+#include "ssh.h"
 
 struct transport;
 
@@ -34,6 +35,7 @@ enum transfer_fault {
   FAULT_PERMISSION,  /* the socket's file may not be used */
   FAULT_UNREACHABLE, /* no such host, no route, connect timeout, … */
   FAULT_TLS,
+  FAULT_SSH,         /* ssh made no connection to the Engine; fault_text is what it said, fault_advice what to do */
   FAULT_CUT,         /* the connection ended before the reply did */
   FAULT_PROTOCOL,    /* not HTTP, or malformed */
   FAULT_TOO_LARGE,   /* a limit; fault_limit names it */
@@ -71,7 +73,10 @@ struct transfer {
   struct buf body;            /* stream: what was not yet consumed */
   enum transfer_fault fault;
   const char *fault_limit;    /* FAULT_TOO_LARGE: "LIMIT_REPLY", … */
-  char fault_text[256];       /* libcurl's words */
+  char fault_text[256];       /* libcurl's words, or ssh's */
+  const char *fault_advice;   /* FAULT_SSH */
+  enum ssh_complaint ssh;     /* what it says in fault_text about the connection's end */
+  int long_taken;             /* counted in the transport's `taken` */
   /* for the trace */
   int attempts;               /* how often the request was begun: 2 where a kept-alive connection had died */
   uint64_t sent_bytes;        /* of the request's body, handed over to be sent */

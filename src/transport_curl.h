@@ -30,6 +30,8 @@ struct watch {
   curl_socket_t fd;
   int wanted;     /* UV_READABLE | UV_WRITABLE: what libcurl waits for; 0: nothing just now */
   int registered; /* what libuv watches */
+  struct ssh *ssh; /* what is at its other end; NULL: anything else */
+  struct transfer *user; /* ssh: the transfer that was the last to wait here, until that ends */
   int ours;       /* opened and closed by watch_open and watch_close; else libcurl's own (its resolver's) */
   struct watch *next, **link;
 };
@@ -43,7 +45,8 @@ struct transport {
   struct transfer *transfers;
   struct watch *watches;
   size_t connections;
-  long duplexes; /* connections that never come back to libcurl's cache */
+  long idle, taken; /* connections to keep between requests; those that streams have taken for long */
+  struct ssh_pool *ssh; /* ENDPOINT_SSH, else NULL */
   struct endpoint endpoint;
   int has_endpoint, tls, insecure;
   long connect_timeout; /* milliseconds */
@@ -52,6 +55,7 @@ struct transport {
 };
 
 /* transport.c */
+void transport_take(struct transport *t, long count); /* `taken` more connections (or fewer) */
 void transport_release(struct transport *t);
 
 /* watch.c: callbacks of libcurl… */
@@ -59,8 +63,8 @@ int watch_on_socket(CURL *easy, curl_socket_t fd, int what, void *user, void *so
 int watch_on_timer(CURLM *multi, long ms, void *user);
 curl_socket_t watch_open(void *user, curlsocktype purpose, struct curl_sockaddr *address);
 int watch_close(void *user, curl_socket_t fd);
-int watch_opened(void *user, curl_socket_t fd, curlsocktype purpose);
 /* …and what the others do with sockets */
+void watch_forget(struct transport *t, const struct transfer *x); /* x has ended */
 struct watch *watch_find(struct transport *t, curl_socket_t fd);
 void watch_events(struct watch *w, int events); /* UV_READABLE | UV_WRITABLE; 0: nothing */
 void watch_again(struct watch *w);              /* its duplex is called in the loop's next turn, whatever the socket does */

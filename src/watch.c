@@ -6,6 +6,7 @@
 ** has become a duplex (duplex.c) is watched for that one. */
 
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -157,6 +158,7 @@ int watch_on_socket(CURL *easy, curl_socket_t fd, int what, void *user, void *so
   curl_easy_getinfo(easy, CURLINFO_PRIVATE, &private);
   x = (struct transfer *)(void *)private;
   w->paced = x->request.paced ? x : NULL;
+  if (w->ssh) w->user = x;
   if (!uv_is_active((uv_handle_t *)&w->rest)) watch_events(w, w->wanted);
   return 0;
 }
@@ -182,43 +184,70 @@ void transport_keep_kick(struct transport *t) {
   uv_timer_start(t->timer, on_timeout, 0, 0);
 }
 
-/* Our own sockets are close-on-exec: libcurl's would leak into credential helpers. */
-static curl_socket_t open_socket(struct transport *t, const struct curl_sockaddr *address) {
-  if (t->has_endpoint && t->endpoint.kind == ENDPOINT_SSH) {
-    return CURL_SOCKET_BAD; /* ssh.c: our end of a socket pair, whose other one is ssh's standard input and output */
-  }
-  return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
-}
-
-curl_socket_t watch_open(void *user, curlsocktype purpose, struct curl_sockaddr *address) {
-  struct transport *t = user;
-  curl_socket_t fd = open_socket(t, address);
-  struct watch *w;
-  (void)purpose;
+/* A socket for a connection by ssh: libcurl connects it to where ssh will be. */
+static curl_socket_t open_ssh(struct transport *t, struct curl_sockaddr *address, struct ssh **ssh) {
+  struct sockaddr_un there;
+  socklen_t length;
+  curl_socket_t fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (fd == CURL_SOCKET_BAD) return fd;
-  w = new_watch(t, fd);
-  if (!w) {
+  *ssh = ssh_open(t->ssh, fd, &there, &length);
+  if (!*ssh) {
     close(fd);
     return CURL_SOCKET_BAD;
   }
+  memcpy(&address->addr, &there, length); /* libcurl has room there for an address of any kind */
+  address->addrlen = length;
+  return fd;
+}
+
+/* Our own sockets are close-on-exec: libcurl's would leak into credential helpers. */
+curl_socket_t watch_open(void *user, curlsocktype purpose, struct curl_sockaddr *address) {
+  struct transport *t = user;
+  struct ssh *ssh = NULL;
+  curl_socket_t fd;
+  struct watch *w;
+  (void)purpose;
+  if (t->ssh) fd = open_ssh(t, address, &ssh);
+  else fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+  if (fd == CURL_SOCKET_BAD) return fd;
+  w = new_watch(t, fd);
+  if (!w) {
+    if (ssh) ssh_close(ssh);
+    close(fd);
+    return CURL_SOCKET_BAD;
+  }
+  w->ssh = ssh;
   w->ours = 1;
   t->connections++;
   return fd;
 }
 
-/* A socket pair has no address to connect to. */
-int watch_opened(void *user, curl_socket_t fd, curlsocktype purpose) {
-  struct transport *t = user;
-  (void)fd, (void)purpose;
-  return t->has_endpoint && t->endpoint.kind == ENDPOINT_SSH ? CURL_SOCKOPT_ALREADY_CONNECTED : CURL_SOCKOPT_OK;
+/* Connections are closed before anyone says whether the transfer that used them has failed: what ssh tells is kept for
+** transfer_finish. */
+static void close_ssh(struct watch *w) {
+  struct transfer *x = w->duplex ? w->duplex : w->user;
+  if (x && x->status) ssh_answered(w->ssh);
+  if (x) x->ssh = ssh_complaint(w->ssh, w->fd, x->fault_text, sizeof x->fault_text, &x->fault_advice);
+  ssh_close(w->ssh);
+  w->ssh = NULL;
 }
 
 int watch_close(void *user, curl_socket_t fd) {
   struct transport *t = user;
   struct watch *w = watch_find(t, fd);
+  if (w && w->ssh) close_ssh(w);
   if (w) end_watch(w);
   t->connections--;
-  return close(fd); /* ssh.c: its process ends with its input */
+  return close(fd);
+}
+
+void watch_forget(struct transport *t, const struct transfer *x) {
+  struct watch *w;
+  for (w = t->watches; w; w = w->next) {
+    if (w->user != x) continue;
+    if (x->status) ssh_answered(w->ssh);
+    w->user = NULL;
+  }
 }
 
 /* ---- libcurl's turn ---- */

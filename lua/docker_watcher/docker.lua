@@ -101,7 +101,8 @@ end
 --- @field disconnect_network fun(self, network: any, container: any, options: table?): true|nil, any
 
 --- @class docker_watcher.ConnectOptions
---- @field host string?  "unix:///path", "tcp://host:port", "ssh://user@host"
+--- @field host string?  "unix:///path", "tcp://host:port", or "ssh://user@host:port": by the system's ssh with all of
+---   its configuration, which has to log in without a question; Docker's client has to be installed over there
 --- @field context string?  a context of the docker command, by its name. With neither host nor context it is as the
 ---   docker command does it: DOCKER_HOST, else DOCKER_CONTEXT, else currentContext in config.json, else
 ---   unix:///var/run/docker.sock
