@@ -120,6 +120,7 @@ build = {
     ["docker_watcher.docker.config_file"] = "lua/docker_watcher/docker/config_file.lua",
     ["docker_watcher.docker.contexts"] = "lua/docker_watcher/docker/contexts.lua",
     ["docker_watcher.docker.credentials"] = "lua/docker_watcher/docker/credentials.lua",
+    ["docker_watcher.docker.ignore"] = "lua/docker_watcher/docker/ignore.lua",
     ["docker_watcher.docker.pull"] = "lua/docker_watcher/docker/pull.lua",
     ["docker_watcher.duration"] = "lua/docker_watcher/duration.lua",
     ["docker_watcher.error"] = "lua/docker_watcher/error.lua",
