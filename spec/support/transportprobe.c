@@ -221,7 +221,7 @@ static void set_flag(lua_State *L, const char *name, int value) {
 
 static int hold_state(lua_State *L) {
   static const char *const faults[] = {
-    "none", "missing", "refused", "permission", "unreachable", "tls", "cut", "protocol", "too_large", "memory",
+    "none", "missing", "refused", "permission", "unreachable", "tls", "ssh", "cut", "protocol", "too_large", "memory",
     "closed"
   };
   const struct transfer *x = check_hold(L)->transfer;

@@ -319,14 +319,13 @@ describe("http.request", function()
     local out = child.check([[
       local url = ...
       assert(http.request { url = url })
+      local client = docker.connect { host = (url:gsub("^http", "tcp")) }
       local files = {}
       while true do
         local file = io.open("/dev/null")
         if not file then break end
         files[#files + 1] = file
       end
-      local host = url:gsub("^http", "tcp")
-      local client = docker.connect { host = host }
       local value, err = client:ping()
       print(value, err.kind)
       for _, file in ipairs(files) do file:close() end
