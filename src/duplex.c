@@ -280,7 +280,9 @@ static void take(struct transfer *x, const char *bytes, size_t count) {
 /* The peer has closed its side: of a two-way connection that is the end, of a reply perhaps. */
 static void take_end(struct transfer *x) {
   struct duplex *d = x->duplex;
+  int cut = x->transport->tls && !tls_was_ended(x->easy);
   if (d->phase == DUPLEX_HEAD) fail(x, FAULT_CUT, "the connection ended before the reply");
+  else if (cut) fail(x, FAULT_CUT, "the connection was cut: TLS was not ended");
   else if (httpbody_finish(&d->body) != 0) fail(x, FAULT_CUT, "the connection ended inside the reply");
   else fail(x, FAULT_NONE, "");
 }

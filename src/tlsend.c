@@ -1,13 +1,14 @@
-/* tlsend.c: the end of what we send over TLS, while the other direction stays open (transport_curl.h).
+/* tlsend.c: how each direction of a TLS connection ends (transport_curl.h).
 **
 ** A stream on a plain socket ends one way with shutdown(SHUT_WR). TLS has its own word for that, close_notify, which
 ** libcurl sends only when it closes the connection. It does give us its TLS library's object for the connection
 ** (CURLINFO_TLS_SSL_PTR), so we say it through that library: the very one that libcurl has loaded, looked up by name
 ** here, since we are linked to none. Where there is another library, or it is not found, the caller is told; closing
-** the connection instead would lose what the peer still has to say. */
+** the connection instead would lose what the peer still has to say.
+**
+** The peer says it, too, and a stream that ends without it was cut. Versions of libcurl overlook that; OpenSSL knows whether the word was heard. */
 
 #include <dlfcn.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "transport_curl.h"
@@ -18,10 +19,11 @@
 #define LIBRARY(name, version) "lib" name ".so." version
 #endif
 
-#define SHUT_SENDING 1 /* gnutls: GNUTLS_SHUT_WR */
-#define WANT_READ 2    /* OpenSSL: SSL_ERROR_WANT_READ */
-#define WANT_WRITE 3   /* …WANT_WRITE */
-#define AGAIN (-28)    /* gnutls: GNUTLS_E_AGAIN */
+#define SHUT_SENDING 1      /* gnutls: GNUTLS_SHUT_WR */
+#define RECEIVED_SHUTDOWN 2 /* OpenSSL: SSL_RECEIVED_SHUTDOWN */
+#define WANT_READ 2         /* OpenSSL: SSL_ERROR_WANT_READ */
+#define WANT_WRITE 3        /* …WANT_WRITE */
+#define AGAIN (-28)         /* gnutls: GNUTLS_E_AGAIN */
 
 typedef int (*ssl_function)(void *ssl);
 typedef int (*ssl_error_function)(const void *ssl, int result);
@@ -41,13 +43,22 @@ static int find(void *library, const char *name, void *function, size_t size) {
   return symbol != NULL;
 }
 
-static enum tls_end end_openssl(void *ssl, const char *version) {
+static const char *version(void) {
+  const char *text = curl_version_info(CURLVERSION_NOW)->ssl_version;
+  return text ? text : "";
+}
+
+static void *openssl(void) {
+  if (strncmp(version(), "OpenSSL/3.", 10) == 0) return loaded(LIBRARY("ssl", "3"));
+  if (strncmp(version(), "OpenSSL/1.1.", 12) == 0) return loaded(LIBRARY("ssl", "1.1"));
+  return NULL;
+}
+
+static enum tls_end end_openssl(void *ssl) {
   ssl_function shut;
   ssl_error_function error;
-  void *library = NULL;
+  void *library = openssl();
   int result, why;
-  if (strncmp(version, "OpenSSL/3.", 10) == 0) library = loaded(LIBRARY("ssl", "3"));
-  else if (strncmp(version, "OpenSSL/1.1.", 12) == 0) library = loaded(LIBRARY("ssl", "1.1"));
   if (!find(library, "SSL_shutdown", &shut, sizeof shut) || !find(library, "SSL_get_error", &error, sizeof error)) {
     return TLS_END_IMPOSSIBLE;
   }
@@ -57,19 +68,32 @@ static enum tls_end end_openssl(void *ssl, const char *version) {
   return why == WANT_WRITE || why == WANT_READ ? TLS_END_AGAIN : TLS_END_DONE; /* broken: reading will tell */
 }
 
-static enum tls_end end_gnutls(void *session) {
+static enum tls_end end_gnutls(void *object) {
   bye_function bye;
   if (!find(loaded(LIBRARY("gnutls", "30")), "gnutls_bye", &bye, sizeof bye)) return TLS_END_IMPOSSIBLE;
-  return bye(session, SHUT_SENDING) == AGAIN ? TLS_END_AGAIN : TLS_END_DONE;
+  return bye(object, SHUT_SENDING) == AGAIN ? TLS_END_AGAIN : TLS_END_DONE;
+}
+
+/* The TLS library's object, and which library that is; NULL: unknown. */
+static void *session(CURL *easy, curl_sslbackend *backend) {
+  const struct curl_tlssessioninfo *info = NULL;
+  if (curl_easy_getinfo(easy, CURLINFO_TLS_SSL_PTR, &info) != CURLE_OK || !info) return NULL;
+  *backend = info->backend;
+  return info->internals;
+}
+
+int tls_was_ended(CURL *easy) {
+  curl_sslbackend backend = CURLSSLBACKEND_NONE;
+  void *ssl = session(easy, &backend);
+  ssl_function heard;
+  if (!ssl || backend != CURLSSLBACKEND_OPENSSL) return 1; /* gnutls fails where it is not */
+  return !find(openssl(), "SSL_get_shutdown", &heard, sizeof heard) || (heard(ssl) & RECEIVED_SHUTDOWN);
 }
 
 enum tls_end tls_end_sending(CURL *easy) {
-  const struct curl_tlssessioninfo *info = NULL;
-  const char *version = curl_version_info(CURLVERSION_NOW)->ssl_version;
-  if (curl_easy_getinfo(easy, CURLINFO_TLS_SSL_PTR, &info) != CURLE_OK || !info || !info->internals) {
-    return TLS_END_IMPOSSIBLE;
-  }
-  if (info->backend == CURLSSLBACKEND_OPENSSL) return end_openssl(info->internals, version ? version : "");
-  if (info->backend == CURLSSLBACKEND_GNUTLS) return end_gnutls(info->internals);
+  curl_sslbackend backend = CURLSSLBACKEND_NONE;
+  void *object = session(easy, &backend);
+  if (object && backend == CURLSSLBACKEND_OPENSSL) return end_openssl(object);
+  if (object && backend == CURLSSLBACKEND_GNUTLS) return end_gnutls(object);
   return TLS_END_IMPOSSIBLE;
 }

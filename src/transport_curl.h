@@ -4,7 +4,7 @@
 **   watch.c      sockets and timers: libcurl's wishes, libuv's news; pacing
 **   transfer.c   requests and replies on which libcurl speaks HTTP
 **   duplex.c     requests with a connection of their own, whose two directions live apart: uploads, upgrades
-**   tlsend.c     the end of one direction over TLS
+**   tlsend.c     how each direction of a TLS connection ends
 */
 
 #ifndef DW_TRANSPORT_CURL_H
@@ -87,7 +87,10 @@ void duplex_ready(struct transfer *x, int events);
 void duplex_resume(struct transfer *x);         /* room for what comes */
 void duplex_free(struct transfer *x);
 
-/* tlsend.c: says to a TLS peer that nothing more will come from us (close_notify) and goes on reading. */
+/* tlsend.c: for a handle that curl_easy_send or curl_easy_recv was called with.
+** There was nothing more to read: did the peer say so? */
+int tls_was_ended(CURL *easy);
+/* Says to a TLS peer that nothing more will come from us (close_notify) and goes on reading. */
 enum tls_end { TLS_END_DONE, TLS_END_AGAIN /* when the socket can be written to */, TLS_END_IMPOSSIBLE };
 enum tls_end tls_end_sending(CURL *easy);
 

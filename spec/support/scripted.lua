@@ -11,7 +11,8 @@
 ---   …
 ---   assert.equal("/v1.41/info", server:requests()[1].path)
 ---
---- start { unix = true } (the default) listens on a Unix socket, { unix = false } on a TCP port.
+--- start { unix = true } (the default) listens on a Unix socket, { unix = false } on a TCP port, and with tls = true
+--- it speaks TLS there: server.ca is the file of its CA.
 
 local cjson = require "cjson"
 local env = require "spec.support.env"
@@ -44,6 +45,7 @@ end
 ---@class scripted.server
 ---@field host string "unix:///…" or "tcp://127.0.0.1:port"
 ---@field dir string its folder
+---@field ca string? tls: the CA's certificate, a file
 local server = {}
 server.__index = server
 
@@ -84,6 +86,20 @@ function server:connections()
     if event.event == "closed" then closed = closed + 1 end
   end
   return opened, closed
+end
+
+--- Waits until a connection's client has closed it, or its side of it.
+---@param connection integer
+---@return boolean clean false where TLS was cut
+function server:wait_end(connection)
+  local clean
+  env.wait(5, "the end of connection " .. connection, function()
+    for _, event in ipairs(events(self)) do
+      if event.event == "closed" and event.connection == connection then clean = event.clean end
+    end
+    return clean ~= nil
+  end)
+  return clean
 end
 
 --- Waits until the client has closed so many connections.
@@ -130,6 +146,10 @@ function scripted.start(scenario)
   local all = copy(scenario, widen)
   place_signals(all, dir)
   all.listen = scenario.unix ~= false and dir .. "/s" or nil
+  if scenario.tls then
+    env.run("bash -c '. spec/support/common.sh; make_ca \"$1\" && make_cert \"$1\"' - " .. env.quote(dir))
+    all.listen, all.tls = nil, { cert = dir .. "/server.pem", key = dir .. "/server-key.pem" }
+  end
   all.log = dir .. "/log"
   env.write_file(dir .. "/log", "")
   env.write_file(dir .. "/scenario", cjson.encode(all))
@@ -141,7 +161,8 @@ function scripted.start(scenario)
     error("scripted.py did not start: see above", 2)
   end
   local info = cjson.decode(line)
-  return setmetatable({ host = info.host, pid = math.tointeger(info.pid), pipe = pipe, dir = dir }, server)
+  return setmetatable({ host = info.host, pid = math.tointeger(info.pid), pipe = pipe, dir = dir,
+    ca = scenario.tls and dir .. "/ca.pem" or nil }, server)
 end
 
 return scripted

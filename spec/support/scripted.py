@@ -9,8 +9,10 @@ U+0000…U+00FF for each (Latin-1), here and in the log.
 
 The scenario:
   listen       a path: that Unix socket; absent: a free port of 127.0.0.1
+  tls          {"cert", "key"}: files; connections are TLS then
   log          file for JSON lines: {"connection", "number", "method", "path", "headers": {lower case}, "body"} of each
-               request when it was read whole, {"connection", "event": "open" | "closed"}: the client closed it
+               request when it was read whole, {"connection", "event": "open" | "closed"}: the client closed it,
+               or its side of it; "clean" is false where TLS was not ended but cut
   api_version  what the default answer to /_ping says in Api-Version ("1.41"); false: no default answers
   connections  list; element N is a reply that connection N gets before (instead of) any request; false: none
   routes       list; the first that fits a request and is not used up answers it. None: 404 with a JSON message
@@ -27,7 +29,8 @@ A reply:
     {"read": N}                            until N more bytes came from the client (logged as event "read", "body")
     {"chunks": true}                       until a chunked body was read (unread: logged as event "read", too)
     {"echo": true}                         give back all that comes until the client closes its side
-    {"half_close": true}  {"close": true}  {"reset": true}: RST (on a Unix socket a plain close)
+    {"half_close": true}  {"close": true}  {"drop": true}: close without an end of TLS
+    {"reset": true}: RST (on a Unix socket a plain close)
   framing      "length" (default), "chunked" (a chunk for each text piece), "close" (ends with the connection), "none"
   length       a Content-Length that may lie
   raw          text or pieces: sent instead of status, headers and body
@@ -35,16 +38,20 @@ A reply:
   delay        seconds before it
   unread       true: it comes before the request's body was read
   cut          end after so many bytes of it
-  after        "keep" (default; "close" with framing close, with raw, and behind a cut), "close", "half_close",
-               "reset", "wait"
+  after        "keep" (default; "close" with framing close, with raw, and behind a cut), "close", "half_close" (not
+               over TLS), "drop", "reset", "wait"
 """
-import ctypes, json, os, signal, socket, struct, sys, threading, time
+import ctypes, json, os, signal, socket, ssl, struct, sys, threading, time
 
 with open(sys.argv[1]) as f:
     scenario = json.load(f)
 lock = threading.Lock()
 log = open(scenario['log'], 'a') if scenario.get('log') else None
 counts = {'connection': 0, 'request': 0}
+tls = None
+if scenario.get('tls'):
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(scenario['tls']['cert'], scenario['tls']['key'])
 
 
 def record(**event):
@@ -74,6 +81,8 @@ class Connection:
     def run(self):
         record(connection=self.number, event='open')
         try:
+            if tls:
+                self.sock = tls.wrap_socket(self.sock, server_side=True, suppress_ragged_eofs=False)
             first = scenario.get('connections') or []
             if self.number <= len(first) and first[self.number - 1]:
                 self.reply(first[self.number - 1], 'GET')
@@ -82,15 +91,15 @@ class Connection:
         except Closed:
             pass
         except OSError:
-            self.close_event()
+            self.close_event(clean=False)
         self.sock.close()
 
     # --- what comes -----------------------------------------------------------------------------------------------
 
-    def close_event(self):
+    def close_event(self, clean=True):
         if not self.ended:
             self.ended = True
-            record(connection=self.number, event='closed')
+            record(connection=self.number, event='closed', clean=clean)
 
     def more(self):
         data = self.sock.recv(65536)
@@ -189,9 +198,12 @@ class Connection:
                 self.end(next(iter(piece)))
 
     def end(self, how):
-        if how == 'half_close':
+        if how == 'half_close' and not tls:
             self.sock.shutdown(socket.SHUT_WR)
             how = 'wait'
+        if how == 'close' and tls:  # close_notify, and the client's
+            self.sock.settimeout(10)
+            self.sock.unwrap()
         if how == 'wait':
             while True:
                 self.more()
