@@ -221,8 +221,10 @@ static void set_flag(lua_State *L, const char *name, int value) {
 
 static int hold_state(lua_State *L) {
   static const char *const faults[] = {
-    "none", "missing", "refused", "permission", "unreachable", "tls", "ssh", "cut", "protocol", "too_large", "memory",
-    "closed"
+    [FAULT_NONE] = "none", [FAULT_MISSING] = "missing", [FAULT_REFUSED] = "refused",
+    [FAULT_PERMISSION] = "permission", [FAULT_UNREACHABLE] = "unreachable", [FAULT_TLS] = "tls", [FAULT_SSH] = "ssh",
+    [FAULT_CUT] = "cut", [FAULT_PROTOCOL] = "protocol", [FAULT_TOO_LARGE] = "too_large", [FAULT_MEMORY] = "memory",
+    [FAULT_CLOSED] = "closed"
   };
   const struct transfer *x = check_hold(L)->transfer;
   lua_newtable(L);
