@@ -29,6 +29,7 @@
 
 #include "buf.h"
 #include "json.h"
+#include "limits.h"
 #include "loop.h"
 #include "lx.h"
 #include "ops.h"
@@ -48,7 +49,16 @@ typedef int (*call_finish)(lua_State *L, struct call *k);
 typedef int (*call_feed)(lua_State *L, struct call *k, struct buf *body, int ended);
 
 /* User values of a box. */
-enum { CALL_CLIENT = 1, CALL_TEXT };
+enum { CALL_CLIENT = 1, CALL_TEXT, CALL_SOURCE };
+
+/* A body that comes from a function or an object with read() (call_upload.c). */
+enum call_upload {
+  UPLOAD_NONE,
+  UPLOAD_READY,  /* nothing was asked of it yet */
+  UPLOAD_OPEN,
+  UPLOAD_ASKING, /* its function runs; its results will be at the stack's top */
+  UPLOAD_ENDED
+};
 
 enum call_state { CALL_FREE, CALL_BEGUN, CALL_NEGOTIATING, CALL_SENT, CALL_OPEN /* call_run_open */, CALL_PAUSING,
                   CALL_TAKEN /* a stream owns the box now */ };
@@ -86,9 +96,11 @@ struct call {
   const char *rest;        /* of the row's path template: what is not yet written */
   int has_query, has_body;
   struct buf body;         /* JSON */
-  const char *text;        /* another body: the string in the box's user value CALL_TEXT; NULL: none */
+  const char *text;        /* another body, or a piece of one that is uploaded: the string in the user value CALL_TEXT */
   size_t text_length;
-  char content_type[96];   /* of that one */
+  char content_type[LIMIT_CONTENT_TYPE + 1];
+  enum call_upload upload;
+  size_t text_sent;        /* upload: so much of the piece */
   struct buf auth;         /* a header line with credentials, wiped at the end */
   struct buf url;
   const char *headers[2];
@@ -131,6 +143,11 @@ void call_query_json(lua_State *L, struct call *k, const char *name); /* the val
 void call_body(lua_State *L, struct call *k);
 /* A body that is no JSON: the string at the stack's top (popped), which is kept until the call ends. */
 void call_text(lua_State *L, struct call *k, const char *content_type);
+/* The same from a function () → bytes | nil (end) | nil, err, or an object with such a method `read` (it gets a size,
+** as files want it): asked while there is room for more, outside all callbacks; it may block or yield. What it raises
+** ends the transfer and is raised again; its nil, err ends it and is the cause of the call's. Where the value at the
+** top is neither: 0, and it stays there. */
+int call_source(lua_State *L, struct call *k, const char *content_type);
 /* A header line, one at most. Raises where the value could be more than one line. */
 void call_header(lua_State *L, struct call *k, const char *name, const char *value, size_t length);
 /* The same from the value at the stack's top (popped): its JSON in base64url. */
@@ -179,6 +196,21 @@ int call_version(const struct call *k);
 /* 0, or nil, err kind=version and 2 where the negotiated version is below 1.{since}: `what` is the option that it
 ** lacks. */
 int call_needs(lua_State *L, struct call *k, const char *what, int since);
+
+/* Driving an upload, for whoever waits for the call (call.c, stream.c); k->box and its user values are on the stack.
+** call_upload_send hands over what there is and room for: 1 if the source is to be asked for more; then call_upload_ask
+** does that (its status and results are lua_pcallk's), and call_upload_take, with that status, takes the results:
+** CALL_AGAIN, or 2 for nil, err, or CALL_RAISE for an error at the stack's top. */
+#define CALL_RAISE (-2)
+int call_upload_send(lua_State *L, struct call *k);
+int call_upload_ask(lua_State *L, struct call *k, lua_KContext ctx, lua_KFunction again);
+int call_upload_take(lua_State *L, struct call *k, int status);
+
+/* Between the call_*.c files. */
+void call_forget_text(lua_State *L, struct call *k);
+void call_set_type(lua_State *L, struct call *k, const char *content_type);
+/* Fills in what is known of the request but its wait; the version is settled. */
+void call_make_request(lua_State *L, struct call *k, struct transfer_request *request);
 
 /* Gives the call back to the pool; call_run does it by itself. */
 void call_release(lua_State *L, struct call *k);

@@ -234,11 +234,14 @@ static void body_parameter(lua_State *L, struct call *k, const struct asked *a) 
     case BODY_STREAM:
       type = ops_has(k->op->header, TYPE_HEADER, strlen(TYPE_HEADER))
              ? lx_option_string(L, a->params, TYPE_HEADER, NULL) : NULL;
-      if (lua_type(L, -1) != LUA_TSTRING) {
-        lx_misuse(L, "%s: %s: body: string expected, got %s", a->who, k->op->id, luaL_typename(L, -1));
-      }
+      if (!type) type = TAR_TYPE;
       lua_pushvalue(L, -1);
-      call_text(L, k, type ? type : TAR_TYPE);
+      if (lua_type(L, -1) == LUA_TSTRING) {
+        call_text(L, k, type);
+      } else if (!call_source(L, k, type)) {
+        lx_misuse(L, "%s: %s: body: string, function or an object with read() expected, got %s", a->who, k->op->id,
+                  luaL_typename(L, -1));
+      }
       return;
     case BODY_NONE: break;
   }
@@ -274,7 +277,7 @@ static void check_body(lua_State *L, struct call *k, const struct asked *a) {
     lua_newtable(L);
     call_body(L, k);
   }
-  if (k->op->body != BODY_STREAM || k->text) return;
+  if (k->op->body != BODY_STREAM || k->text || k->upload) return;
   if (strcmp(k->op->id, "ImageCreate") == 0) return; /* a pull */
   if (strcmp(k->op->id, "ImageBuild") == 0 && lx_option_string(L, a->params, "remote", NULL)) return;
   lx_misuse(L, "%s: %s: parameter 'body' is missing", a->who, k->op->id);

@@ -20,6 +20,7 @@
 #define LIMIT_CHUNK_LINE 1024                   /* the line before each chunk of a chunked reply; 18 without extensions */
 #define LIMIT_REQUEST ((size_t)16 << 20)        /* a request's JSON body; configs and secrets are ≤ 1 MiB */
 #define LIMIT_PATH ((size_t)64 << 10)           /* a request's path and query, filters included */
+#define LIMIT_CONTENT_TYPE 95                   /* characters of a request's Content-Type that a caller gives */
 #define LIMIT_IDLE_CONNECTIONS 32L              /* kept open by one client between requests */
 
 /* streams */

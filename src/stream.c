@@ -18,8 +18,9 @@ struct stream {
   struct decoder decoder;
 };
 
-/* User values of a stream. */
+/* User values of a stream, and where they are on the stack while it is read. */
 enum { STREAM_CALL = 1, STREAM_OPTIONS };
+enum { OPTIONS_INDEX = 2, BOX_INDEX };
 
 static void stream_free(struct stream *s) {
   if (s->call) call_free(s->call); /* closes the connection; the box is then an empty shell */
@@ -56,15 +57,26 @@ static int finish(lua_State *L, struct stream *s) {
   return n;
 }
 
-/* Stack: the stream, its options. */
+/* Stack: the stream, its options, its call's box; what an upload's source gave. */
 static int read_k(lua_State *L, int status, lua_KContext ctx) {
   struct stream *s = lua_touserdata(L, 1);
-  (void)status;
   for (;;) {
     struct call *k = s->call;
     uint64_t received;
     int n;
     if (!k) return luaL_error(L, "the stream was closed while it was read");
+    if (k->upload == UPLOAD_ASKING) {
+      n = call_upload_take(L, k, status);
+      if (n != CALL_AGAIN) {
+        s->state = STREAM_FAILED;
+        return n == CALL_RAISE ? lua_error(L) : n;
+      }
+    }
+    lua_settop(L, BOX_INDEX);
+    if (call_upload_send(L, k)) {
+      status = call_upload_ask(L, k, ctx, read_k);
+      continue;
+    }
     received = k->transfer->received;
     n = decoder_next(L, k, &s->decoder);
     if (n == DECODER_FAILED) {
@@ -102,8 +114,11 @@ static int meth_read(lua_State *L) {
     case STREAM_OPEN: break;
   }
   if (s->call->wait->task) return lx_misuse(L, "another task is reading this stream");
+  if (s->call->upload == UPLOAD_ASKING) return lx_misuse(L, "the stream is read by the source of its own upload");
   lua_getiuservalue(L, 1, STREAM_OPTIONS);
-  s->call->options = 2;
+  lua_getiuservalue(L, 1, STREAM_CALL);
+  s->call->options = OPTIONS_INDEX;
+  s->call->box = BOX_INDEX;
   return read_k(L, LUA_OK, 0);
 }
 
