@@ -46,7 +46,7 @@ SPEC_C = $(wildcard spec/*/*.c)
 SCRIPTS = $(shell grep -rlE --exclude-dir=corpus '^\#!/bin/(ba)?sh' .ci spec examples) spec/support/common.sh
 PYTHONS = $(shell grep -rlE --exclude-dir=corpus '^\#!/usr/bin/python3' spec examples)
 
-.PHONY: all probes install deps demo test lint asan fuzz bench rockspec clean help
+.PHONY: all probes install deps demo test lint asan fuzz bench doc rockspec clean help
 .DELETE_ON_ERROR:
 
 all: $(CORE) $(DOOR) $(TAR)
@@ -61,6 +61,7 @@ help:
 	@echo 'make asan                   specs under sanitizers and valgrind'
 	@echo 'make fuzz SECS=60           each fuzz target for so many seconds'
 	@echo 'make bench                  speed and memory beside plain C programs'
+	@echo 'make doc                    the API reference as HTML into $(BUILD)/doc'
 	@echo 'make rockspec               bring the lists of the rockspec up to date with the tree'
 	@echo 'make clean'
 	@echo 'One spec: spec/support/run spec/unit/ref_spec.lua'
@@ -143,7 +144,7 @@ asan:
 lint:
 	@spec/support/deps build lint
 	@echo '== luacheck'
-	@$(LUACHECK) -q .busted .luacheckrc lua spec $(wildcard examples)
+	@$(LUACHECK) -q .busted .luacheckrc lua spec doc doc/build $(wildcard examples)
 	@echo '== $(CC) -Werror $(WARNINGS)'
 	@$(CC) -std=gnu11 $(WARNINGS) -Werror -fsyntax-only $(LIB_CFLAGS) -iquote src src/*.c src/tar/*.c $(SPEC_C)
 	@echo '== cppcheck'
@@ -162,6 +163,12 @@ bench:
 	@spec/support/deps build test bench
 	@$(MAKE) --no-print-directory -s all
 	@spec/bench/run
+
+doc:
+	@spec/support/deps build doc
+	@$(MAKE) --no-print-directory -s all
+	@DW_BUILD=$(BUILD) doc/build $(BUILD)/doc
+	@echo 'the API reference is $(BUILD)/doc/index.html'
 
 rockspec:
 	$(LUA) spec/support/rockspec

@@ -69,6 +69,7 @@ function errors.about(err, op, subject)
 end
 
 --- Is v an error value (ours or the core's)?
+---@param v any
 ---@return boolean
 function errors.is(v)
   return type(v) == "table" and getmetatable(v) == core.error_metatable

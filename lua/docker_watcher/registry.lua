@@ -23,7 +23,8 @@ local ACCEPT = table.concat({
 
 local HUB = { ["docker.io"] = true, ["index.docker.io"] = true, ["registry-1.docker.io"] = true }
 
----@class docker_watcher.registry
+--- A client of all registries, made by registry.new.
+---@class docker_watcher.Registry
 local methods = {}
 local meta = { __index = methods, __name = "docker_watcher.registry" }
 
@@ -31,7 +32,7 @@ local meta = { __index = methods, __name = "docker_watcher.registry" }
 ---@param world table  parse_reference (docker's), http (docker_watcher.http), now (monotonic seconds), wall (seconds
 ---  since 1970; os.time), settings (the configuration's `registries`), limits (changes to registry/limits.lua),
 ---  sha256 (function(bytes) → hex; optional)
----@return docker_watcher.registry
+---@return docker_watcher.Registry
 function registry.new(world)
   local limits = {}
   for name, value in pairs(limits_default) do limits[name] = value end
