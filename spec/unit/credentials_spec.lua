@@ -337,8 +337,8 @@ describe("real helpers", function()
       end
       ]] .. body
     env.write_file(dir .. "/main.lua", code)
-    local result = env.sh(("unset DOCKER_AUTH_CONFIG; export DOCKER_CONFIG=%s PATH=%s:$PATH; %s %s/main.lua"):format(dir,
-      dir, env.lua, dir))
+    local result = env.sh(("unset DOCKER_AUTH_CONFIG; export DOCKER_CONFIG=%s PATH=%s:$PATH; %s %s/main.lua"):format(
+      dir, dir, env.lua, dir))
     assert.is_true(result.ok, result.err .. result.out)
     return result.out, dir
   end
