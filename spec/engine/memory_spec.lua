@@ -221,6 +221,21 @@ describe("memory that runs out at any point", function()
         assert(#client:call("ContainerList") == 3)
       end
     ]],
+    ["processes, and an Engine by ssh"] = [[
+      local run, path = require "docker_watcher.core".process.run, { PATH = os.getenv("PATH"), A = "b" }
+      local client = docker.connect { host = "ssh://somewhere" }
+      local function cat()
+        local r = assert(run { argv = { "cat" }, stdin = "x", env = path, cwd = "/" })
+        return r.stdout == "x" and r.status == 0
+      end
+      return function()
+        assert(run { argv = { "/nowhere/at/all" } } == nil)
+        return client:ping() and cat()
+      end, function()
+        assert(cat())
+        assert(client:ping())
+      end
+    ]],
     ["requests, signals, steps"] = [[
       local url = "http://127.0.0.1:1/"
       return function()
@@ -253,6 +268,10 @@ describe("memory that runs out at any point", function()
         env.run(("${CC:-cc} -O1 -g -std=gnu11 -rdynamic %s spec/support/allocfail.c -o %s " ..
           "$(pkg-config --cflags --libs lua5.4)"):format(heap == "C" and "-DC_HEAP" or "", program))
         env.write_file(dir .. "/program.lua", header .. source)
+        env.program("ssh", [[
+          while read -r line; do
+            [ "$line" != "$(printf '\r')" ] || printf 'HTTP/1.1 200 OK\r\nApi-Version: 1.41\r\nContent-Length: 0\r\n\r\n'
+          done]])
         local server <close> = scripted.start { routes = { { path = "/v1.41/containers/json", reply = { json = {
           { Id = "a", Names = { "/a" }, Labels = { x = "y" } }, { Id = "b" },
           { Id = "c", Ports = { { PrivatePort = 80 } } },

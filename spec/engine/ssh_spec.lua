@@ -321,16 +321,17 @@ describe("ssh://", function()
       ]] .. ending)
       env.wait(5, "the end of each ssh behind " .. ending, function() return #ssh:processes() == 0 end)
     end
-    local p <close> = child.start [[
-      local client = docker.connect { host = "ssh://dw" }
-      assert(client:ping())
-      print "ready"
-      loop.sleep(900)
-    ]]
-    p:expect("ready")
-    assert.equal(1, #ssh:processes())
-    p:kill("KILL")
-    env.wait(5, "the end of its ssh", function() return #ssh:processes() == 0 end)
+    for _, signal in ipairs { "KILL", "INT" } do
+      local p <close> = child.start [[
+        local client = docker.connect { host = "ssh://dw-silent" }
+        client:ping { timeout = 900 }
+      ]]
+      env.wait(5, "its ssh", function() return #ssh:processes() == 1 end)
+      p:waits()
+      p:kill(signal)
+      if signal == "INT" then assert.matches("interrupted!", p:rest()) end
+      env.wait(5, "the end of its ssh", function() return #ssh:processes() == 0 end)
+    end
   end)
 
   it("keeps no descriptor, no process, no file", function()
