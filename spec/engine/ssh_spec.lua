@@ -5,6 +5,7 @@ local child = require "spec.support.child"
 local docker = require "docker_watcher.docker"
 local env = require "spec.support.env"
 local loop = require "docker_watcher.loop"
+local probe = require "spec.support.transportprobe"
 
 local LONG = 30 -- seconds: a wait that has to end long before
 local IDLE = 16 -- LIMIT_SSH_IDLE
@@ -129,6 +130,54 @@ describe("ssh://", function()
       reader:cancel()
       fails("cancelled", "", reader:join())
     end)
+  end)
+
+  it("loads an image that comes by and by", function()
+    local client <close> = connect()
+    local image = env.name("ssh") .. ":1"
+    local archive = env.tmpdir() .. "/image.tar"
+    assert(client:tag_image(env.image, image))
+    finally(function() env.engine("DELETE", "/images/" .. image) end)
+    env.run(("curl -sSf --unix-socket %s http://engine/images/%s/get >%s"):format(env.docker_host:sub(8), image,
+      archive))
+    local file <close> = assert(io.open(archive, "rb"))
+    local text = ""
+    for item in assert(client:call("ImageLoad", { body = file })) do text = text .. (item.stream or "") end
+    assert.matches("Loaded image: " .. image:gsub("%p", "%%%0"), text)
+  end)
+
+  it("brings the end of a two-way connection's one direction to the other side", function()
+    local client <close> = connect()
+    local id = start(client, "sleep 900")
+    local exec = assert(client:call("ContainerExec", { id = id, body = {
+      AttachStdin = true, AttachStdout = true, AttachStderr = true, Cmd = { "sh", "-c", "wc -c; echo end" } } }))
+    local t = probe.open { host = ssh.host }
+    local x = t:start { method = "POST", path = "/exec/" .. exec.Id .. "/start", type = "application/json",
+      body = '{"Detach":false,"Tty":false}', upgrade = true }
+    local function wait() assert.equal("ready", x:wait(LONG)) end
+    while not x:state().headers_done do wait() end
+    assert.equal(101, x:state().status)
+    local sent, size = 0, 40 * 65536
+    while sent < size do
+      local room = math.min(x:room(), size - sent)
+      if room > 0 then
+        assert.equal("ok", x:send(("x"):rep(room)))
+        sent = sent + room
+      else
+        wait()
+      end
+    end
+    x:send_end()
+    while not x:state().done do wait() end
+    assert.equal("none", x:state().fault, x:state().text)
+    local text = "" -- of the frames
+    local bytes = x:read()
+    while #bytes > 0 do
+      local chunk, after = ("> xxxxs4"):unpack(bytes)
+      text, bytes = text .. chunk, bytes:sub(after)
+    end
+    assert.equal(size .. "\nend\n", text) -- wc has seen an end
+    t:close()
   end)
 
   it("leaves nothing running over there", function()
