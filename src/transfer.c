@@ -13,6 +13,7 @@
 #include "transport_curl.h"
 
 #define USER_AGENT "docker-watcher"
+#define TOO_LARGE 100   /* CURLE_TOO_LARGE, since libcurl 8.6 */
 #define KEEP_BODY 65536 /* memory that an idle transfer keeps for its next reply */
 
 /* ---- the reply: libcurl's callbacks ---- */
@@ -291,8 +292,9 @@ void transfer_collect(struct transport *t) {
     }
     if (code == CURLE_OK && !x->headers_done) {
       code = CURLE_PARTIAL_FILE;
-    } else if (code == CURLE_OUT_OF_MEMORY && !x->headers_done && has_answered(easy)) {
-      transfer_set_limit(x, "LIMIT_HEADERS"); /* libcurl's word for a line of more than 100 KiB */
+    } else if (!x->headers_done &&
+               ((int)code == TOO_LARGE || (code == CURLE_OUT_OF_MEMORY && has_answered(easy)))) {
+      transfer_set_limit(x, "LIMIT_HEADERS"); /* libcurl's words for a line of more than 100 KiB */
     }
     if (code != CURLE_OK && x->fault_text[0] == '\0') {
       snprintf(x->fault_text, sizeof x->fault_text, "%s", curl_easy_strerror(code));
