@@ -80,6 +80,7 @@ build = {
         "src/sshwords.c",
         "src/stream.c",
         "src/stream_decode.c",
+        "src/stream_write.c",
         "src/task.c",
         "src/tlsend.c",
         "src/tools.c",

@@ -119,7 +119,7 @@ static int send_request(lua_State *L, struct call *k) {
   call_make_request(L, k, &request);
   k->state = k->opens ? CALL_OPEN : CALL_SENT;
   start(L, k, &request);
-  if (k->upload) k->upload = UPLOAD_OPEN;
+  if (k->upload && !k->upgrade) k->upload = UPLOAD_OPEN;
   return CALL_AGAIN;
 }
 
@@ -286,7 +286,7 @@ static int go(lua_State *L, struct call *k) {
 int call_run(lua_State *L, struct call *k, call_finish finish) {
   int n;
   k->finish = finish;
-  if (k->client->version == 0 || (k->upload && !k->client->pinned)) { /* what is uploaded can't be sent again */
+  if (k->client->version == 0 || (k->upload && !k->upgrade && !k->client->pinned)) { /* what is uploaded can't be sent again */
     send_ping(L, k);
     n = CALL_AGAIN;
   } else {

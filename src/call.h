@@ -101,9 +101,11 @@ struct call {
   char content_type[LIMIT_CONTENT_TYPE + 1];
   enum call_upload upload;
   size_t text_sent;        /* upload: so much of the piece */
+  int has_source;          /* upload: there is more to ask for; 0: the piece is all */
   struct buf auth;         /* a header line with credentials, wiped at the end */
   struct buf url;
   const char *headers[2];
+  int upgrade;             /* a two-way connection is wanted (CALL_OPEN), not the row's plain reply */
   int paced;               /* a stream whose items nobody sees singly (transport.h); set it behind call_request */
   int accepted[4];         /* statuses that the operation looks at itself */
   /* the reply */
@@ -145,8 +147,8 @@ void call_body(lua_State *L, struct call *k);
 void call_text(lua_State *L, struct call *k, const char *content_type);
 /* The same from a function () → bytes | nil (end) | nil, err, or an object with such a method `read` (it gets a size,
 ** as files want it): asked while there is room for more, outside all callbacks; it may block or yield. What it raises
-** ends the transfer and is raised again; its nil, err ends it and is the cause of the call's. Where the value at the
-** top is neither: 0, and it stays there. */
+** ends the transfer and is raised again; its nil, err ends it and is the cause of the call's. A string is such a body
+** of one piece. Where the value at the top is neither: 0, and it stays there. */
 int call_source(lua_State *L, struct call *k, const char *content_type);
 /* A header line, one at most. Raises where the value could be more than one line. */
 void call_header(lua_State *L, struct call *k, const char *name, const char *value, size_t length);
@@ -185,6 +187,7 @@ void call_phase(struct call *k, double seconds, const char *option);
 int call_fail(lua_State *L, struct call *k, enum lx_kind kind, const char *format, ...);
 int call_fail_status(lua_State *L, struct call *k);   /* from HTTP status and the Engine's message */
 int call_fail_fault(lua_State *L, struct call *k);    /* from the transfer's fault */
+int call_fail_wait(lua_State *L, struct call *k, const struct wait *w); /* from the verdict of another wait */
 int call_fail_verdict(lua_State *L, struct call *k);  /* from the wait's verdict: timeout, cancelled, interrupted */
 /* Pushes the Engine's message of an error reply, trimmed and escaped; "" if it sent none. */
 const char *call_message(lua_State *L, struct call *k);

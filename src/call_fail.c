@@ -24,12 +24,11 @@ int call_fail(lua_State *L, struct call *k, enum lx_kind kind, const char *forma
   return fail_top(L, k, kind);
 }
 
-int call_fail_verdict(lua_State *L, struct call *k) {
-  struct context *context;
+int call_fail_wait(lua_State *L, struct call *k, const struct wait *w) {
   const char *reason = "";
-  switch (k->wait->verdict) {
+  switch (w->verdict) {
     case WAIT_TIMEOUT:
-      if (k->phase && k->phase_until < k->deadline && loop_now(k->client->loop) >= k->phase_until) {
+      if (w == k->wait && k->phase && k->phase_until < k->deadline && loop_now(k->client->loop) >= k->phase_until) {
         return call_fail(L, k, KIND_TIMEOUT, "nothing came from %s for as long as %s allows", k->client->host,
                          k->phase);
       }
@@ -39,11 +38,14 @@ int call_fail_verdict(lua_State *L, struct call *k) {
     case WAIT_READY:
     case WAIT_PENDING: break;
   }
-  k->told = 1;
-  context = k->wait->context;
-  if (context) reason = context_reason(context);
+  if (w->context) reason = context_reason(w->context);
   if (*reason) return call_fail(L, k, KIND_CANCELLED, "cancelled: %s", reason);
   return call_fail(L, k, KIND_CANCELLED, "cancelled");
+}
+
+int call_fail_verdict(lua_State *L, struct call *k) {
+  if (k->wait->verdict != WAIT_TIMEOUT && k->wait->verdict != WAIT_INTERRUPTED) k->told = 1;
+  return call_fail_wait(L, k, k->wait);
 }
 
 int call_fail_fault(lua_State *L, struct call *k) {

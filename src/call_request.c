@@ -30,7 +30,7 @@ void call_request(lua_State *L, struct call *k, const char *operation_id) {
   call_forget_text(L, k);
   memset(k->accepted, 0, sizeof k->accepted);
   k->opens = 0;
-  k->paced = 0;
+  k->paced = k->upgrade = 0;
   k->feed = NULL;
 }
 
@@ -196,14 +196,17 @@ void call_make_request(lua_State *L, struct call *k, struct transfer_request *re
   request->paced = k->paced;
   request->max_body = LIMIT_REPLY;
   request->max_body_name = "LIMIT_REPLY";
-  if (k->upload) {
+  if (k->upgrade) {
+    request->upgrade = 1;
+  } else if (k->upload) {
     request->upload = 1;
     request->content_type = k->content_type;
   } else if (k->text) {
     request->content_type = k->content_type;
     request->body = k->text;
     request->body_length = k->text_length;
-  } else if (k->has_body) {
+  }
+  if (k->has_body) {
     request->content_type = "application/json";
     request->body = k->body.data;
     request->body_length = k->body.length;

@@ -26,9 +26,14 @@ static int has_read(lua_State *L) {
 }
 
 int call_source(lua_State *L, struct call *k, const char *content_type) {
-  if (lua_type(L, -1) != LUA_TFUNCTION && !has_read(L)) return 0;
-  call_set_type(L, k, content_type);
-  lua_setiuservalue(L, k->box, CALL_SOURCE);
+  k->has_source = lua_type(L, -1) != LUA_TSTRING;
+  if (!k->has_source) {
+    call_text(L, k, content_type);
+  } else {
+    if (lua_type(L, -1) != LUA_TFUNCTION && !has_read(L)) return 0;
+    call_set_type(L, k, content_type);
+    lua_setiuservalue(L, k->box, CALL_SOURCE);
+  }
   k->upload = UPLOAD_READY;
   return 1;
 }
@@ -39,7 +44,12 @@ int call_upload_send(lua_State *L, struct call *k) {
   if (k->upload != UPLOAD_OPEN || !x->active || !x->sends) return 0;
   while ((room = transfer_room(x)) > 0) {
     size_t left = k->text_length - k->text_sent;
-    if (left == 0) return 1;
+    if (left == 0 && k->has_source) return 1;
+    if (left == 0) {
+      k->upload = UPLOAD_ENDED;
+      transfer_send_end(x);
+      return 0;
+    }
     if (left > room && room < LIMIT_UPLOAD_BUFFER / 2) return 0; /* we are woken: no crumbs meanwhile */
     if (left > room) left = room;
     if (transfer_send(x, k->text + k->text_sent, left) != BUF_OK) luaL_error(L, "not enough memory");

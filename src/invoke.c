@@ -60,25 +60,32 @@ static int has_suffix(const char *text, size_t length, const char *suffix) {
 }
 
 /* Is output framed? The Content-Type tells, where the Engine is new enough not to call all of it raw; else the option
-** `tty`. */
-static enum stream_kind output_kind(lua_State *L, struct call *k) {
+** `tty` (k->step). */
+static enum stream_kind output_kind(const struct call *k) {
   size_t length;
   const char *type = transfer_header(k->transfer, "Content-Type", &length);
   if (call_version(k) >= TYPED_SINCE && type) {
     if (has_suffix(type, length, ".raw-stream")) return STREAM_BARE;
     if (has_suffix(type, length, ".multiplexed-stream")) return STREAM_FRAMES;
   }
-  return lx_option_boolean(L, k->options, "tty", 0) ? STREAM_BARE : STREAM_FRAMES;
+  return k->step ? STREAM_BARE : STREAM_FRAMES;
+}
+
+static int upgraded(lua_State *L, struct call *k) {
+  if (k->status == 101) return stream_take(L, k, output_kind(k));
+  transfer_abort(k->transfer);
+  return call_fail(L, k, KIND_PROTOCOL, "%s answered %d, where a two-way connection begins with 101: is there a proxy "
+                   "before the Engine that lets no connection be upgraded?", k->client->host, k->status);
 }
 
 /* The headers are there, and the status is good. */
 static int opened(lua_State *L, struct call *k) {
   switch (k->op->reply) {
-    case REPLY_FRAMES: return stream_take(L, k, output_kind(L, k));
+    case REPLY_FRAMES: return stream_take(L, k, output_kind(k));
     case REPLY_ITEMS: return stream_take(L, k, STREAM_ITEMS);
     case REPLY_PROGRESS: return stream_take(L, k, STREAM_PROGRESS);
     case REPLY_BYTES: return stream_take(L, k, STREAM_BYTES);
-    case REPLY_HIJACK:
+    case REPLY_HIJACK: return upgraded(L, k);
     case REPLY_EMPTY:
     case REPLY_JSON:
     case REPLY_TEXT: break;
@@ -291,6 +298,9 @@ static const struct lx_option plain_options[] = {
   {"auth", LX_TABLE}, {"first_byte_timeout", LX_SECONDS}, {"idle_timeout", LX_SECONDS}, LX_COMMON_OPTIONS
 }, output_options[] = {
   {"tty", LX_BOOLEAN}, {"first_byte_timeout", LX_SECONDS}, {"idle_timeout", LX_SECONDS}, LX_COMMON_OPTIONS
+}, two_way_options[] = {
+  {"tty", LX_BOOLEAN}, {"stdin", LX_ANY}, {"first_byte_timeout", LX_SECONDS}, {"idle_timeout", LX_SECONDS},
+  LX_COMMON_OPTIONS
 };
 
 static int is_stream(const struct op *op) {
@@ -299,7 +309,8 @@ static int is_stream(const struct op *op) {
 }
 
 static const struct lx_option *options_of(const struct op *op) {
-  if (op->reply == REPLY_FRAMES || op->reply == REPLY_HIJACK) return output_options;
+  if (op->reply == REPLY_HIJACK) return two_way_options;
+  if (op->reply == REPLY_FRAMES) return output_options;
   return is_stream(op) || op->body == BODY_STREAM ? stream_options : plain_options;
 }
 
@@ -328,7 +339,25 @@ static void check_offered(lua_State *L, const char *who, const struct op *op) {
     lx_misuse(L, "%s: ContainerAttachWebsocket: websockets are not supported; use ContainerAttach, which does the same",
               who);
   }
-  if (op->reply == REPLY_HIJACK) lx_misuse(L, "%s: %s: two-way streams are not supported yet", who, op->id);
+}
+
+/* An exec that is started detached says no more; else the connection becomes two-way. `stdin` is then written to it
+** while it is read. */
+static void prepare_output(lua_State *L, struct call *k, const struct asked *a) {
+  int body;
+  lx_option(L, a->params, "body");
+  body = lua_gettop(L);
+  k->step = lx_option_boolean(L, k->options, "tty", lx_option_boolean(L, body, "Tty", 0));
+  k->upgrade = k->op->reply == REPLY_HIJACK && !lx_option_boolean(L, body, "Detach", 0);
+  lua_pop(L, 1);
+  if (lx_option(L, k->options, "stdin") == LUA_TNIL) {
+    lua_pop(L, 1);
+  } else if (!k->upgrade) {
+    lx_misuse(L, "%s: %s: option 'stdin': there is none where it is detached", a->who, k->op->id);
+  } else if (!call_source(L, k, "")) {
+    lx_misuse(L, "%s: %s: option 'stdin': string, function or an object with read() expected, got %s", a->who,
+              k->op->id, luaL_typename(L, -1));
+  }
 }
 
 /* Stack: 1 the client, a->params, and the options at `options`. */
@@ -350,6 +379,8 @@ static int invoke(lua_State *L, const char *id, const char *name, const char *su
   check_body(L, k, a);
   if (ops_has(op->header, "X-Registry-Auth", 15)) auth_parameter(L, k, a);
   if (op->reply == REPLY_PROGRESS) k->refused = refused;
+  if (op->reply == REPLY_FRAMES || op->reply == REPLY_HIJACK) prepare_output(L, k, a);
+  if (op->reply == REPLY_HIJACK && !k->upgrade) return call_run(L, k, any_done);
   if (op->reply == REPLY_TEXT) return call_ping(L, k, client_ping_done);
   return is_stream(op) ? call_run_open(L, k, opened) : call_run(L, k, any_done);
 }

@@ -10,26 +10,20 @@
 
 #include "client.h"
 
-enum stream_state { STREAM_OPEN, STREAM_ENDED, STREAM_FAILED, STREAM_CLOSED };
-
-struct stream {
-  enum stream_state state;
-  struct call *call; /* its box is our uservalue; NULL when closed */
-  struct decoder decoder;
-};
-
-/* User values of a stream, and where they are on the stack while it is read. */
-enum { STREAM_CALL = 1, STREAM_OPTIONS };
+/* Where a stream's user values are on the stack while it is read. */
 enum { OPTIONS_INDEX = 2, BOX_INDEX };
 
 static void stream_free(struct stream *s) {
+  if (s->call && s->call->transfer) s->call->transfer->writer = NULL;
+  wait_free(s->writer); /* like the call's own, before the transfer */
+  s->writer = NULL;
   if (s->call) call_free(s->call); /* closes the connection; the box is then an empty shell */
   s->call = NULL;
   decoder_free(&s->decoder);
   s->state = STREAM_CLOSED;
 }
 
-static struct stream *check(lua_State *L) {
+struct stream *stream_check(lua_State *L) {
   struct stream *s = luaL_checkudata(L, 1, STREAM_T);
   if (s->state == STREAM_CLOSED) lx_misuse(L, "the stream is closed");
   return s;
@@ -105,7 +99,7 @@ static int read_k(lua_State *L, int status, lua_KContext ctx) {
 
 /* stream:read() -> item | nil (end) | nil, err. An item is a chunk and "stdout"|"stderr", a table, or bytes. */
 static int meth_read(lua_State *L) {
-  struct stream *s = check(L);
+  struct stream *s = stream_check(L);
   lua_settop(L, 1);
   switch (s->state) {
     case STREAM_ENDED: lua_pushnil(L); return 1;
@@ -142,7 +136,7 @@ static int meth_each(lua_State *L) {
 
 /* stream:header(name) -> a header's value | nil */
 static int meth_header(lua_State *L) {
-  struct stream *s = check(L);
+  struct stream *s = stream_check(L);
   size_t length;
   const char *value = transfer_header(s->call->transfer, luaL_checkstring(L, 2), &length);
   if (value) lua_pushlstring(L, value, length);
@@ -177,6 +171,7 @@ int stream_take(lua_State *L, struct call *k, enum stream_kind kind) {
   s->call = k;
   s->state = STREAM_OPEN;
   k->state = CALL_TAKEN;
+  if (k->upload == UPLOAD_READY) k->upload = UPLOAD_OPEN; /* of a two-way connection: from now on */
   k->transfer->wait = k->wait;
   call_phase(k, -1, NULL);
   if (k->transfer->body.length || k->transfer->done) wait_wake(k->wait, WAIT_READY);
@@ -188,7 +183,8 @@ int stream_take(lua_State *L, struct call *k, enum stream_kind kind) {
 
 void stream_open(lua_State *L) {
   static const luaL_Reg methods[] = {
-    {"read", meth_read}, {"header", meth_header}, {"close", meth_close}, {NULL, NULL}
+    {"read", meth_read}, {"write", stream_write}, {"close_write", stream_close_write}, {"header", meth_header},
+    {"close", meth_close}, {NULL, NULL}
   };
   static const luaL_Reg meta[] = {
     {"__call", meth_each}, {"__gc", meth_close}, {"__close", meth_close}, {"__tostring", meth_tostring}, {NULL, NULL}

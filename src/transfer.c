@@ -20,6 +20,7 @@
 
 void transfer_wake(struct transfer *x) {
   if (x->wait) wait_wake(x->wait, WAIT_READY);
+  if (x->writer) wait_wake(x->writer, WAIT_READY);
 }
 
 void transfer_set_limit(struct transfer *x, const char *name) {
@@ -402,6 +403,7 @@ void transfer_start(struct transfer *x, const struct transfer_request *request, 
   x->request = *request;
   if (request->upgrade) x->request.stream = 1;
   x->wait = wait;
+  x->writer = NULL;
   x->active = 1;
   x->done = x->paused = x->status = x->headers_done = x->engine_error = 0;
   x->fault = FAULT_NONE;

@@ -64,6 +64,7 @@ struct transfer {
   struct transport *transport;
   struct wait *wait;          /* gets READY at the end, when there is room again (transfer_room), and (stream) when
                               ** headers or bytes have come; NULL: nobody */
+  struct wait *writer;        /* who waits for room only: READY whenever `wait` gets it; NULL: nobody */
   int active, done, paused;
   int sends;                  /* takes bytes by transfer_send still; 0 also when the engine has answered early */
   /* the reply */
