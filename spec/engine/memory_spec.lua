@@ -270,7 +270,8 @@ describe("memory that runs out at any point", function()
         env.write_file(dir .. "/program.lua", header .. source)
         env.program("ssh", [[
           while read -r line; do
-            [ "$line" != "$(printf '\r')" ] || printf 'HTTP/1.1 200 OK\r\nApi-Version: 1.41\r\nContent-Length: 0\r\n\r\n'
+            [ "$line" = "$(printf '\r')" ] || continue
+            printf 'HTTP/1.1 200 OK\r\nApi-Version: 1.41\r\nContent-Length: 0\r\n\r\n'
           done]])
         local server <close> = scripted.start { routes = { { path = "/v1.41/containers/json", reply = { json = {
           { Id = "a", Names = { "/a" }, Labels = { x = "y" } }, { Id = "b" },
