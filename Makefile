@@ -57,6 +57,7 @@ help:
 	@echo 'make deps                   install the Debian packages for everything below'
 	@echo 'make demo                   watch a new version being deployed, on a real engine and registry'
 	@echo 'make test                   all specs, real engine and registry included'
+	@echo 'make test ENGINES=all       … and on newer Engines and podman (or some of them: spec/support/run --help)'
 	@echo 'make lint                   luacheck, strict compiler warnings, cppcheck'
 	@echo 'make asan                   specs under sanitizers and valgrind'
 	@echo 'make fuzz SECS=60           each fuzz target for so many seconds'
@@ -134,7 +135,7 @@ demo:
 	@examples/demo
 
 test:
-	@spec/support/deps build test
+	@spec/support/deps build test $(if $(filter-out docker,$(ENGINES)),matrix)
 	@spec/support/run
 
 asan:

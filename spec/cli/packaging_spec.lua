@@ -47,7 +47,7 @@ local function check_tree(tree)
   assert.matches("docker%-watcher", help.out)
 end
 
-describe("the rockspec", function()
+describe("the rockspec #once", function()
   it("names the C sources that the Makefile builds", function()
     local modules = rockspec().build.modules
     local sources = { "src/core.c", table.unpack(modules["docker_watcher.native"].sources) }
@@ -72,7 +72,7 @@ describe("the rockspec", function()
   end)
 end)
 
-describe("an empty tree", function()
+describe("an empty tree #once", function()
   after_each(env.cleanup)
 
   it("gets all of it by luarocks make, without a network", function()

@@ -71,7 +71,7 @@ describe("the README", function()
   end)
 end)
 
-describe("examples/shop.lua", function()
+describe("examples/shop.lua #once", function()
   it("is good", function()
     env.run("DOCKER_WATCHER_SECRET_REGISTRY=x " .. env.lua .. " lua/docker_watcher/main.lua check examples/shop.lua")
   end)

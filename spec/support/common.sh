@@ -77,6 +77,7 @@ start_engine() {
   local started n
   bash "$1/start" </dev/null >>"$1/log" 2>&1 &
   started=$!
+  [ "$(field "$1" engine)" != podman ] || echo $started >"$1/docker.pid"
   for n in $(seq 600); do
     curl -fsS --unix-socket "$1/docker.sock" http://engine/_ping >/dev/null 2>&1 && return
     alive $started || { sleep 0.1; return 1; }
@@ -85,16 +86,38 @@ start_engine() {
   return 1
 }
 
-# make_ca DIR; make_cert DIR: a throw-away CA, and a server certificate of it.
+# A throw-away CA: make_ca DIR.
 make_ca() {
-  openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj '/CN=docker-watcher specs' \
+  openssl req -x509 "${new_key[@]}" -days 2 -subj '/CN=docker-watcher specs' \
     -addext 'basicConstraints=critical,CA:TRUE' -addext 'keyUsage=critical,keyCertSign,cRLSign' \
     -keyout "$1/ca-key.pem" -out "$1/ca.pem" 2>/dev/null
 }
+new_key=(-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes)
+# A certificate of it: make_cert DIR [server|client [NAMES [ended]]] makes DIR/server.pem and DIR/server-key.pem. NAMES
+# is what it is good for (DNS:localhost,IP:127.0.0.1); one that has ended did so in 2001.
 make_cert() {
-  openssl req -newkey rsa:2048 -nodes -subj /CN=server -keyout "$1/server-key.pem" -out "$1/server.csr" 2>/dev/null
-  printf 'subjectAltName=DNS:localhost,IP:127.0.0.1\nextendedKeyUsage=serverAuth\n' >"$1/server.ext"
-  openssl x509 -req -in "$1/server.csr" -CA "$1/ca.pem" -CAkey "$1/ca-key.pem" -CAcreateserial \
-    -days 2 -extfile "$1/server.ext" -out "$1/server.pem" 2>/dev/null
-  rm -f "$1/server.csr" "$1/server.ext"
+  local dir=$1 what=${2:-server} names=${3:-DNS:localhost,IP:127.0.0.1} validity=(-days 2) work
+  [ -z "${4:-}" ] || validity=(-startdate 20000101000000Z -enddate 20010101000000Z)
+  work=$(mktemp -d "$dir/cert.XXXXXX")
+  openssl req "${new_key[@]}" -subj "/CN=$what" -keyout "$dir/$what-key.pem" -out "$work/request" 2>/dev/null
+  : >"$work/index"
+  cat >"$work/conf" <<END
+[ca]
+default_ca = here
+[here]
+database = $work/index
+new_certs_dir = $work
+rand_serial = yes
+default_md = sha256
+policy = any
+x509_extensions = extensions
+[any]
+commonName = supplied
+[extensions]
+subjectAltName = $names
+extendedKeyUsage = ${what}Auth
+END
+  openssl ca -batch -notext -config "$work/conf" -cert "$dir/ca.pem" -keyfile "$dir/ca-key.pem" \
+    "${validity[@]}" -in "$work/request" -out "$dir/$what.pem" 2>"$work/log" || { cat "$work/log" >&2; return 1; }
+  rm -r "$work"
 }

@@ -198,6 +198,42 @@ function env.engine(method, path, body, host)
   return math.tointeger(tonumber(status)), ok and value or text
 end
 
+local asked = {}
+
+--- The newest API version of the engine: 41 for 1.41.
+---@return integer
+function env.engine_api()
+  if not asked.version then
+    local _, version = env.engine("GET", "/version")
+    asked.version = version
+  end
+  return math.tointeger(tonumber(asked.version.ApiVersion:match("^1%.(%d+)$")))
+end
+
+--- Is the engine of that sort? For specs that can't hold on it, which then say why:
+---   if env.engine_is "podman" then pending "podman 4.3 has no …" end
+---@param sort "podman"|"containerd store"
+---@return boolean
+function env.engine_is(sort)
+  if sort == "podman" then
+    env.engine_api()
+    for _, component in ipairs(asked.version.Components or {}) do
+      if component.Name == "Podman Engine" then return true end
+    end
+    return false
+  elseif sort == "containerd store" then
+    if not asked.info then
+      local _, info = env.engine("GET", "/info")
+      asked.info = info
+    end
+    for _, pair in ipairs(asked.info.DriverStatus or {}) do
+      if pair[1] == "driver-type" and pair[2] == "io.containerd.snapshotter.v1" then return true end
+    end
+    return false
+  end
+  error("no such sort of engine: " .. tostring(sort), 2)
+end
+
 --- Has a container, network, volume or image removed at cleanup, by name or id; containers go first. It doesn't
 --- matter if it is not there (yet, or any more).
 ---@param kind "container"|"network"|"volume"|"image"
@@ -256,11 +292,15 @@ function env.start_registry(options)
   return self
 end
 
---- Starts an engine of its own (as root), for specs that stop, kill or restart it; cleanup ends it.
----@return { host: string, dir: string, stop: fun(self), restart: fun(self, how: string?) }
-function env.start_engine()
-  local v = started("spec/support/engine-up")
-  local self = setmetatable({ host = v.DOCKER_HOST, dir = v.DW_ENGINE_DIR }, thing)
+--- Starts an engine of its own (as root), for specs that stop, kill or restart it; cleanup ends it. Options are those
+--- of spec/support/engine-up, as for a shell.
+---@param options? string
+---@return { host: string, dir: string, tls_host: string?, tls_dir: string?, stop: fun(self), restart: fun(self, how?) }
+function env.start_engine(options)
+  local v = started("spec/support/engine-up " .. (options or ""))
+  local self = setmetatable({
+    host = v.DOCKER_HOST, dir = v.DW_ENGINE_DIR, tls_host = v.DW_TLS_HOST, tls_dir = v.DW_TLS_DIR,
+  }, thing)
   env.defer(function() self:stop() end)
   return self
 end
