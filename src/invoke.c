@@ -95,10 +95,7 @@ static int opened(lua_State *L, struct call *k) {
 
 /* Pulls and pushes pass on what registries say, also before the first byte of progress. */
 static int refused(lua_State *L, struct call *k) {
-  if (k->status >= 500 || k->status == 401 || k->status == 403 || k->status == 404) {
-    return pull_refused(L, k, &k->transfer->body);
-  }
-  return call_fail_status(L, k);
+  return pull_refused(L, k, &k->transfer->body);
 }
 
 /* ---- parameters ---- */

@@ -8,7 +8,7 @@
 ** tell, its last line was there), and the image can be inspected: by the digest that the stream named, so that it
 ** is the image of this pull even if somebody moves the tag meanwhile.
 **
-** on_progress(event) gets { id=, status=, current=, total= } for each value. It runs between two turns of the loop,
+** on_progress(event) gets { id=, status=, current=, total=, units= } for each value (units is absent for bytes). It runs between two turns of the loop,
 ** may cancel the pull's context or close the client, but cannot yield; what it raises ends the pull and is raised
 ** again, as it is. Without it no Lua value is made until the end. */
 
@@ -96,6 +96,7 @@ static int ask_image(lua_State *L, struct call *k, struct pull *p, int by_digest
     r.digest.text = NULL;
   }
   p->by_digest = by_digest;
+  k->refused = NULL;
   call_request(L, k, "ImageInspect");
   image_name(L, k, &r);
   call_path(L, k, k->scratch.data, k->scratch.length);
@@ -131,11 +132,12 @@ static void set_integer(lua_State *L, const struct json_doc *doc, uint32_t node,
 static int report(lua_State *L, struct call *k) {
   uint32_t detail = json_get(&k->doc, 0, "progressDetail");
   lx_option(L, k->options, "on_progress");
-  lua_createtable(L, 0, 4);
+  lua_createtable(L, 0, 5);
   set_string(L, &k->doc, json_get(&k->doc, 0, "id"), "id");
   set_string(L, &k->doc, json_get(&k->doc, 0, "status"), "status");
   set_integer(L, &k->doc, json_get(&k->doc, detail, "current"), "current");
   set_integer(L, &k->doc, json_get(&k->doc, detail, "total"), "total");
+  set_string(L, &k->doc, json_get(&k->doc, detail, "units"), "units");
   if (lua_pcall(L, 1, 0, 0) != LUA_OK) {
     call_release(L, k); /* aborts the transfer */
     return lua_error(L);
@@ -190,11 +192,15 @@ static int take_value(lua_State *L, struct call *k, struct pull *p, const char *
   return p->progress ? report(L, k) : CALL_AGAIN;
 }
 
+/* Whatever the status is: the words tell of which kind it is, and credentials are struck out of them. */
+static int refused(lua_State *L, struct call *k) {
+  return pull_refused(L, k, &k->transfer->body);
+}
+
 static int pull_feed(lua_State *L, struct call *k, struct buf *body, int ended) {
   struct pull *p = pull_of(L, k);
   size_t at = 0, start, end;
   int found;
-  if (k->status >= 300) return ended ? pull_refused(L, k, body) : CALL_AGAIN;
   if (body->length == 0) return CALL_AGAIN; /* data may be NULL; a value that was begun is still in there */
   while ((found = jsonseq_next(&p->seq, body->data + at, body->length - at, &start, &end)) > 0) {
     int n = take_value(L, k, p, body->data + at + start, end - start);
@@ -263,14 +269,13 @@ int meth_pull_image(lua_State *L) {
   static const struct lx_option known[] = {
     {"auth", LX_TABLE}, {"platform", LX_STRING}, {"on_progress", LX_FUNCTION}, LX_COMMON_OPTIONS
   };
-  const int looked_at[] = {401, 403, 404, 500};
   const struct ref_part *version;
   struct ref r;
   struct call *k;
   struct pull *p;
   const char *platform;
   char subject[sizeof k->subject];
-  size_t length, i;
+  size_t length;
   lua_settop(L, 4);
   client_check(L, 1);
   check_reference(L, &r);
@@ -289,6 +294,7 @@ int meth_pull_image(lua_State *L) {
   k->top = lua_gettop(L);
   call_request(L, k, "ImageCreate");
   k->paced = 1;
+  k->refused = refused;
   image_repository(L, k, &r);
   call_query(L, k, "fromImage", k->scratch.data, k->scratch.length);
   call_query(L, k, "tag", version->text, version->length);
@@ -296,6 +302,5 @@ int meth_pull_image(lua_State *L) {
   if (platform && length == 0) lx_misuse(L, "pull_image: option 'platform': \"os/arch\" expected, got \"\"");
   if (platform) call_query(L, k, "platform", platform, length);
   call_auth(L, k, r.domain.text, r.domain.length);
-  for (i = 0; i < sizeof looked_at / sizeof *looked_at; i++) call_accept(k, looked_at[i]);
   return call_run_stream(L, k, pull_feed, stream_done);
 }

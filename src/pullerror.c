@@ -70,6 +70,7 @@ static const struct phrase phrases[] = {
   {"parsing http 401 ", KIND_UNAUTHORIZED},
   {"failed to authorize: ", KIND_UNAUTHORIZED},
   {"denied: ", KIND_UNAUTHORIZED},
+  {"error from registry: denied", KIND_UNAUTHORIZED},
   {"403 forbidden", KIND_FORBIDDEN},
   {"parsing http 403 ", KIND_FORBIDDEN},
   {"manifest unknown", KIND_NOT_FOUND},
@@ -100,10 +101,16 @@ static enum lx_kind kind_of(int code, const char *text, size_t length) {
     return KIND_UNREACHABLE; /* hung up on us */
   }
   switch (code) {
+    case 400: return KIND_INVALID;
     case 401: return KIND_UNAUTHORIZED;
     case 403: return KIND_FORBIDDEN;
     case 404: return KIND_NOT_FOUND;
+    case 409: return KIND_CONFLICT;
+    case 413: return KIND_TOO_LARGE;
     case 429: return KIND_RATE_LIMITED;
+    case 502: /* of the registry: the Engine itself is there */
+    case 503:
+    case 504: return KIND_UNREACHABLE;
     default: return KIND_ENGINE;
   }
 }
@@ -218,6 +225,7 @@ int pull_refused(lua_State *L, struct call *k, const struct buf *body) {
   if (length && json_parse(&k->doc, text, length, &fault) == 0) {
     message = json_string(&k->doc, json_get(&k->doc, 0, "message"), &k->scratch, &length);
   }
-  if (!message) length = body->length;
-  return pull_fail(L, k, k->status, message ? message : text, length);
+  if (message) return pull_fail(L, k, k->status, message, length);
+  /* What a proxy in front of the Engine says, with a 503 for example, is not about the registry. */
+  return pull_fail(L, k, k->status < 500 ? k->status : 500, text, body->length);
 }

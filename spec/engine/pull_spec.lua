@@ -88,8 +88,11 @@ describe("pull_image", function()
         on_progress = function(event)
           seen[event.status] = true
           if event.status == "Downloading" or event.status == "Extracting" then
-            assert(math.type(event.current) == "integer" and event.current <= event.total)
-            total = event.total
+            assert(math.type(event.current) == "integer")
+            if not event.units then -- containerd's store counts the seconds of an extraction
+              assert(event.current <= event.total)
+              total = event.total
+            end
           end
           if event.id then ids[event.id] = true end
         end,
@@ -98,7 +101,8 @@ describe("pull_image", function()
       assert.is_true(seen["Pull complete"])
       assert.is_true(seen["Digest: " .. result.digest])
       assert.is_true(ids["1.0"])
-      assert.is_truthy(total)
+      -- Containerd's store looks every 100 ms how far it is, and may never see a download from next door.
+      if not env.engine_is "containerd store" then assert.is_truthy(total) end
     end)
 
     it("raises again what on_progress raises, as it is, and the client stays usable", function()
@@ -151,7 +155,8 @@ describe("pull_image", function()
 
     it("says not_found for an unknown tag, repository and digest, in the Engine's words", function()
       local repository = push("1.0")
-      assert.matches("manifest unknown", tostring(refused("not_found", repository, "2.0")))
+      local words = env.engine_is "containerd store" and "2%.0: not found$" or "manifest unknown"
+      assert.matches(words, tostring(refused("not_found", repository, "2.0")))
       refused("not_found", repository .. "-none", "1.0")
       local err = refused("not_found", repository, digest)
       assert.equal(repository .. "@" .. digest, err.subject)
@@ -298,6 +303,7 @@ describe("pull_image", function()
       ["failed to authorize: failed to fetch anonymous token: Get \\\"https://a/token\\\": dial tcp 1.2.3.4:443: "
         .. "i/o timeout"] = "unreachable",
       ["Get \\\"http://r/v2/\\\": EOF"] = "unreachable",
+      ["error from registry: denied"] = "unauthorized",
       ["layers from manifest don't match image configuration"] = "engine",
     } do
       it(("knows %s: %s"):format(kind, message:sub(1, 70)), function()
@@ -309,14 +315,26 @@ describe("pull_image", function()
       end)
     end
 
+    it("knows what the status tells where the words don't", function()
+      for status, kind in pairs { [400] = "invalid", [401] = "unauthorized", [403] = "forbidden", [404] = "not_found",
+        [409] = "conflict", [429] = "rate_limited", [500] = "engine", [501] = "engine", [502] = "unreachable",
+        [503] = "unreachable", [504] = "unreachable" } do
+        start { status = status, json = { message = "error from registry: try again" } }
+        assert.matches("^pull_image web:1: error from registry: try again", tostring(refused(kind, "web", "1")))
+      end
+    end)
+
     it("strikes out credentials that a registry repeats", function()
       local basic = env.run("base64 -w0", "dw:" .. password)
       start(stream { cjson.encode { errorDetail = {
         message = ("bad %s in %s for token?account=dw&x=1"):format(password, basic) } } })
       local text = tostring(refused("engine", "web", "1", { auth = login }))
       assert.matches("bad … in …=* for token%?account=…&x=1$", text)
-      start(stream({ cjson.encode { message = "t0ken is bad" } }, { status = 500 }))
-      assert.matches(": … is bad$", tostring(refused("engine", "web", "1", { auth = { registrytoken = "t0ken" } })))
+      for _, status in ipairs { 400, 401, 403, 404, 409, 418, 429, 500, 503 } do
+        start(stream({ cjson.encode { message = "t0ken is bad" } }, { status = status }))
+        local _, err = client:pull_image("web", "1", { auth = { registrytoken = "t0ken" } })
+        assert.matches(": … is bad", tostring(err))
+      end
     end)
 
     it("finds the values wherever reads split them (semantics 7)", function()

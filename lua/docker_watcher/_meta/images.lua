@@ -34,8 +34,9 @@ function Client:pull_image(image, tag, options) end
 ---@class docker_watcher.Progress
 ---@field id? string  of the layer
 ---@field status? string  the Engine's words
----@field current? integer  bytes
----@field total? integer  bytes
+---@field current? integer  bytes, or what `units` says
+---@field total? integer  as current
+---@field units? string  "s" (seconds) for layers that containerd's store extracts
 
 --- Credentials for a registry: username and password, or one of the tokens. They appear in no error, log or trace.
 ---@class docker_watcher.Auth
