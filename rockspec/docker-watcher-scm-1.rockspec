@@ -84,6 +84,7 @@ build = {
         "src/task.c",
         "src/tlsend.c",
         "src/tools.c",
+        "src/trace.c",
         "src/transfer.c",
         "src/transport.c",
         "src/watch.c",

@@ -13,6 +13,7 @@
 #include "client.h"
 #include "jsonlua.h"
 #include "limits.h"
+#include "trace.h"
 
 #define NEGOTIATIONS 2 /* at the first call, and once more when the version is refused */
 
@@ -99,7 +100,9 @@ static void start(lua_State *L, struct call *k, struct transfer_request *request
   if (k->first_byte >= 0 && !k->upload) call_phase(k, k->first_byte, "first_byte_timeout");
   k->status = 0;
   k->doc.used = 0;
-  if (k->wait->verdict == WAIT_PENDING) transfer_start(k->transfer, request, k->wait);
+  if (k->wait->verdict != WAIT_PENDING) return;
+  trace_begin(k);
+  transfer_start(k->transfer, request, k->wait);
 }
 
 static void send_ping(lua_State *L, struct call *k) {
@@ -107,6 +110,7 @@ static void send_ping(lua_State *L, struct call *k) {
     .method = k->by_get ? TRANSFER_GET : TRANSFER_HEAD, .url = "/_ping", .repeatable = 1,
     .max_body = LIMIT_ERROR_BODY, .max_body_name = "LIMIT_ERROR_BODY"
   };
+  trace_end(L, k, 0);
   k->state = CALL_NEGOTIATING;
   if (!k->by_get) k->negotiations++;
   start(L, k, &request);
@@ -116,6 +120,7 @@ static void send_ping(lua_State *L, struct call *k) {
 static int send_request(lua_State *L, struct call *k) {
   struct transfer_request request;
   if (k->op->since > k->client->version) return call_needs(L, k, k->op->id, k->op->since);
+  trace_end(L, k, 0);
   call_make_request(L, k, &request);
   k->state = k->opens ? CALL_OPEN : CALL_SENT;
   start(L, k, &request);
@@ -172,10 +177,12 @@ static int replied(lua_State *L, struct call *k) {
     if (version_refused(k)) {
       size_t length;
       const char *newest = transfer_header(k->transfer, "Api-Version", &length);
-      if (!k->client->pinned && k->negotiations < NEGOTIATIONS && k->upload <= UPLOAD_READY && newest && parse_version(newest, length)) {
+      int may_repeat = !k->client->pinned && k->negotiations < NEGOTIATIONS && k->upload <= UPLOAD_READY;
+      if (may_repeat && newest && parse_version(newest, length)) {
         int before = k->client->version, n = settle_version(L, k);
         if (n != 0) return n;
         k->negotiations++;
+        k->resent++;
         if (k->client->version != before) return send_request(L, k);
       }
       return call_fail(L, k, KIND_VERSION, "the Engine at %s refuses API version 1.%d: %s", k->client->host,
@@ -247,8 +254,12 @@ static int call_step(lua_State *L, struct call *k) {
         if (n == CALL_AGAIN) transfer_consumed(x);
       }
     }
-    if (n != CALL_AGAIN && k->failed && k->rescue) n = rescue(L, k);
+    if (n != CALL_AGAIN && k->failed && k->rescue) {
+      trace_end(L, k, n);
+      n = rescue(L, k);
+    }
     if (n != CALL_AGAIN) return n;
+    if (x->done) trace_end(L, k, 0); /* else it goes on, or another one does */
     lua_settop(L, k->top);
   }
 }
@@ -275,7 +286,10 @@ static int call_k(lua_State *L, int status, lua_KContext ctx) {
     loop_wait(L, k->wait, ctx, call_k);
   }
   if (!k->told) task_owe_cancel(k->client->loop, k->wait);
-  if (k->state != CALL_TAKEN) call_release(L, k);
+  if (k->state != CALL_TAKEN) {
+    trace_end(L, k, n);
+    call_release(L, k);
+  }
   return n == CALL_RAISE ? lua_error(L) : n;
 }
 
@@ -286,7 +300,8 @@ static int go(lua_State *L, struct call *k) {
 int call_run(lua_State *L, struct call *k, call_finish finish) {
   int n;
   k->finish = finish;
-  if (k->client->version == 0 || (k->upload && !k->upgrade && !k->client->pinned)) { /* what is uploaded can't be sent again */
+  /* What is uploaded can't be sent again for another version. */
+  if (k->client->version == 0 || (k->upload && !k->upgrade && !k->client->pinned)) {
     send_ping(L, k);
     n = CALL_AGAIN;
   } else {

@@ -110,6 +110,10 @@ struct call {
   int accepted[4];         /* statuses that the operation looks at itself */
   /* the reply */
   int status;              /* HTTP */
+  /* for the trace */
+  int traced;              /* a request was begun and not yet told of */
+  int resent, retry;       /* times that the request at hand was repeated for its version; as it was begun */
+  uint64_t begun;          /* uv_hrtime */
   struct json_doc doc;     /* of the whole body; doc.used is 0 where that was empty or no JSON */
   /* the operation's own, from one request to the next; cleared by call_begin */
   struct buf scratch;

@@ -10,6 +10,7 @@
 #include "call.h"
 #include "client.h"
 #include "limits.h"
+#include "trace.h"
 
 #define CALL_T "docker_watcher.call"
 #define POOL_SIZE 32        /* idle calls that a client keeps */
@@ -88,6 +89,7 @@ struct call *call_begin(lua_State *L, const char *name, int options, const struc
   k->refused = NULL;
   k->first_byte = k->idle = -1;
   k->phase = NULL;
+  k->traced = k->resent = 0;
   luaL_checkstack(L, 20, NULL);
   k->state = CALL_BEGUN;
   k->name = name;
@@ -145,6 +147,7 @@ void call_forget_text(lua_State *L, struct call *k) {
 void call_release(lua_State *L, struct call *k) {
   struct client *c = k->client;
   if (k->state == CALL_FREE) return;
+  trace_end(L, k, 0);
   transfer_abort(k->transfer);
   wait_end(k->wait);
   k->waiting = 0;

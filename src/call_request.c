@@ -25,7 +25,7 @@ void call_request(lua_State *L, struct call *k, const char *operation_id) {
   buf_clear(&k->path);
   buf_clear(&k->body);
   k->rest = k->op->path;
-  k->has_query = k->has_body = 0;
+  k->has_query = k->has_body = k->resent = 0;
   k->headers[0] = k->headers[1] = NULL;
   call_forget_text(L, k);
   memset(k->accepted, 0, sizeof k->accepted);

@@ -97,6 +97,8 @@ int fn_connect(lua_State *L) {
   lua_setiuservalue(L, 3, CLIENT_POOL);
   lua_pushvalue(L, 2);
   lua_setiuservalue(L, 3, CLIENT_DATA);
+  c->traces = lx_option(L, 2, "trace") == LUA_TFUNCTION;
+  lua_pop(L, 1);
   length = strlen(host);
   if (length > LIMIT_ENDPOINT) return bad_host(L, "", "longer than LIMIT_ENDPOINT allows");
   memcpy(c->host, host, length + 1);

@@ -25,6 +25,7 @@ struct client {
   int server_newest; /* minor of the Engine's own, from its Api-Version header; 0: not yet known */
   int pinned;        /* minor of api_version or DOCKER_API_VERSION; 0: negotiate */
   double timeout;    /* seconds, the default of calls that don't wait by nature; < 0: none */
+  int traces;        /* CLIENT_DATA has a function `trace` */
   int pool;          /* calls in the pool: user value CLIENT_POOL */
 };
 

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "client.h"
+#include "trace.h"
 
 /* Where a stream's user values are on the stack while it is read. */
 enum { OPTIONS_INDEX = 2, BOX_INDEX };
@@ -32,8 +33,9 @@ struct stream *stream_check(lua_State *L) {
 /* ---- reading ---- */
 
 /* nil, err are at the top. */
-static int fail(struct stream *s) {
+static int fail(lua_State *L, struct stream *s) {
   s->state = STREAM_FAILED;
+  trace_end(L, s->call, 2);
   return 2;
 }
 
@@ -43,11 +45,12 @@ static int finish(lua_State *L, struct stream *s) {
   int n;
   if (k->transfer->fault) {
     call_fail_fault(L, k);
-    return fail(s);
+    return fail(L, s);
   }
   n = decoder_finish(L, k, &s->decoder);
-  if (n == DECODER_FAILED) return fail(s);
+  if (n == DECODER_FAILED) return fail(L, s);
   s->state = STREAM_ENDED;
+  trace_end(L, k, 0);
   return n;
 }
 
@@ -63,6 +66,7 @@ static int read_k(lua_State *L, int status, lua_KContext ctx) {
       n = call_upload_take(L, k, status);
       if (n != CALL_AGAIN) {
         s->state = STREAM_FAILED;
+        trace_end(L, k, n);
         return n == CALL_RAISE ? lua_error(L) : n;
       }
     }
@@ -75,7 +79,7 @@ static int read_k(lua_State *L, int status, lua_KContext ctx) {
     n = decoder_next(L, k, &s->decoder);
     if (n == DECODER_FAILED) {
       transfer_abort(k->transfer);
-      return fail(s);
+      return fail(L, s);
     }
     if (n > 0) {
       call_phase(k, -1, NULL); /* until the next read waits */
@@ -90,7 +94,7 @@ static int read_k(lua_State *L, int status, lua_KContext ctx) {
     if (k->wait->verdict != WAIT_PENDING) {
       call_fail_verdict(L, k);
       transfer_abort(k->transfer);
-      return fail(s);
+      return fail(L, s);
     }
     if (k->idle >= 0) call_phase(k, k->idle, "idle_timeout");
     loop_wait(L, k->wait, ctx, read_k);
@@ -145,7 +149,15 @@ static int meth_header(lua_State *L) {
 }
 
 static int meth_close(lua_State *L) {
-  stream_free(luaL_checkudata(L, 1, STREAM_T));
+  struct stream *s = luaL_checkudata(L, 1, STREAM_T);
+  if (s->call && s->call->traced) {
+    lua_settop(L, 1);
+    lua_getiuservalue(L, 1, STREAM_CALL);
+    s->call->box = 2;
+    transfer_abort(s->call->transfer);
+    trace_end(L, s->call, 0);
+  }
+  stream_free(s);
   return 0;
 }
 

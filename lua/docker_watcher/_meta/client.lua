@@ -85,7 +85,10 @@ function Client:call(operation_id, params, options) end
 
 ---@class docker_watcher.InvokeOptions: docker_watcher.StreamOptions
 ---@field auth? docker_watcher.Auth  where the operation takes X-Registry-Auth
----@field tty? boolean  logs and attach: the container has a TTY, so its bytes are not framed; else by Content-Type
+---@field tty? boolean  logs, attach and exec: there is a TTY, so the bytes are not framed. From API 1.42 on the
+---  Engine's Content-Type says so itself
+---@field stdin? string|(fun(): string?, any)|{ read: function }  attach and exec: is written while the stream is read;
+---  then our side of it is closed
 
 --- The number of connections that are open now, idle ones too.
 ---@return integer

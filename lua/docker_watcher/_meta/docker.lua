@@ -38,7 +38,20 @@ function docker.connect(options) end
 ---@field timeout? number  seconds, for calls that give none themselves: 60. Pulls, waits and streams have none
 ---@field connect_timeout? number  seconds: 10
 ---@field helper_timeout? number  seconds for each run of a credential helper: 30
----@field trace? function  is called with what each request did
+--- is called with what each request did, once it has ended, a stream's when it has ended or is closed. It cannot yield;
+--- what it raises is a warning (`warn`) and changes nothing
+---@field trace? fun(event: docker_watcher.TraceEvent)
+
+---@class docker_watcher.TraceEvent
+---@field method string
+---@field path string  with the query; "…" where there may be a secret
+---@field status? integer  HTTP's; nil where no reply came
+---@field seconds number  from its start to its end
+---@field bytes integer  of the reply's body
+---@field sent integer  of the request's body
+---@field retry integer  times that it had to be sent again: its connection was dead, or the API version refused
+---@field op string  what was called: "inspect_image"
+---@field error? docker_watcher.kind  how it failed
 
 ---@class docker_watcher.TlsOptions
 ---@field ca? string  file of the CAs that the server's certificate is checked against; else the system's
@@ -53,8 +66,9 @@ function docker.connect(options) end
 
 --- Options that every operation takes whose result is a stream.
 ---@class docker_watcher.StreamOptions: docker_watcher.CallOptions
----@field first_byte_timeout? number  seconds until the reply begins
----@field idle_timeout? number  seconds between two pieces of it
+---@field first_byte_timeout? number  seconds until the reply begins, behind an upload: from its end. By default, where
+---  the Engine answers at once (logs, events, stats, archives of a container, attach, exec), the client's `timeout`
+---@field idle_timeout? number  seconds between two pieces of it, while it is read; of an upload, between two steps
 
 --- Makes a handle that cancels calls, or bounds them in time, together: pass it as the option `ctx`.
 ---@param options? docker_watcher.ContextOptions

@@ -23,6 +23,17 @@ function Stream:read() end
 ---@return string? value
 function Stream:header(name) end
 
+--- Writes to a two-way stream (attach, exec). Waits while the other side takes no more; one task may write while
+--- another one reads. Raises where the stream goes one way, or the option `stdin` writes to it.
+---@param bytes string
+---@return true? ok
+---@return docker_watcher.error? err  interrupted: the other side is gone
+function Stream:write(bytes) end
+
+--- Ends our side of a two-way stream, once all is written: what reads there comes to its end. Reading goes on.
+---@return true
+function Stream:close_write() end
+
 --- Closes it, and with it the connection, unless all was read. Harmless when repeated; `<close>` and the collector
 --- do it.
 function Stream:close() end
