@@ -31,7 +31,8 @@ local meta = { __index = methods, __name = "docker_watcher.registry" }
 --- A client for all registries.
 ---@param world table  parse_reference (docker's), http (docker_watcher.http), now (monotonic seconds), wall (seconds
 ---  since 1970; os.time), settings (the configuration's `registries`), limits (changes to registry/limits.lua),
----  sha256 (function(bytes) → hex; optional)
+---  sha256 (function(bytes) → hex; optional), stored (function(domain, options) → docker_watcher.found | nil, err: the
+---  docker command's credentials, for registries that have none in settings; optional)
 ---@return docker_watcher.Registry
 function registry.new(world)
   local limits = {}
@@ -49,6 +50,8 @@ function registry.new(world)
     settings = world.settings or {}, -- host[:port] → { username =, password =, insecure = }
     limits = limits,
     sha256 = world.sha256,           -- nil: a registry that states no digest gets an error
+    stored = world.stored,
+    kept = {},                       -- domain → { credential =, source =, expires = }: what `stored` gave
     auth = auth.new { request = request, now = world.now, limits = limits },
   }, meta)
 end
@@ -75,6 +78,38 @@ function methods:credentials(domain)
   return { username = secret.open(settings.username), password = secret.open(settings.password) }
 end
 
+--- What `stored` gave for a registry, while it is fresh.
+local function kept(self, domain)
+  local entry = self.kept[domain]
+  return entry and entry.expires > self.now() and entry or nil
+end
+
+--- The registry wants to know who we are: looks the docker command's credentials up, unless the operator's settings
+--- have some. Not before that, so that no helper runs for images that are public. true, or nil, err.
+local function look_up(self, target, options)
+  if target.credential or not self.stored then return true end
+  local entry = kept(self, target.registry)
+  if not entry then
+    local found, err = self.stored(target.registry, options)
+    if not found then
+      local subject = target.registry .. "/" .. target.path
+      return nil, errors.new(err.kind, ("%s: %s"):format(subject, err.message), { subject = subject, cause = err })
+    end
+    local given = found.auth or {}
+    entry = { source = found.source, expires = self.now() + self.limits.stored_seconds }
+    if given.identitytoken or given.username then
+      entry.credential = {
+        username = given.username, identitytoken = given.identitytoken, source = found.source,
+        password = not given.identitytoken and given.password or nil, -- beside such a token it is empty
+        fingerprint = table.concat({ given.username or "", given.password or "", given.identitytoken }, "\0"),
+      }
+    end
+    self.kept[target.registry] = entry
+  end
+  target.credential, target.source = entry.credential, entry.source
+  return true
+end
+
 --- Where the image's repository lives; nil, err where the name is none.
 ---@param image string
 ---@return docker_watcher.registry.target? target, docker_watcher.error? err
@@ -93,6 +128,8 @@ local function find_target(self, image)
   local base = url.parse((plain and "http://" or "https://") .. authority)
   local credential = self:credentials(domain)
   if credential then credential.fingerprint = credential.username .. "\0" .. credential.password end
+  local entry = not credential and kept(self, domain)
+  if entry then credential = entry.credential end
   return {
     registry = domain, path = reference.path, plain = plain, host = base.host, origin = base.origin,
     root = base.scheme .. "://" .. authority .. "/v2/" .. reference.path, credential = credential,
@@ -188,10 +225,18 @@ local function ask(self, target, op, wanted)
         break -- to the next hop, with what is at hand there
       end
       tries = tries + 1
+      if here.origin == target.origin then
+        local known
+        known, err = look_up(self, target, { ctx = wanted.ctx, timeout = left })
+        if not known then return nil, err end
+      end
       authorization, err = self.auth:answer(target, here.origin, response.headers["www-authenticate"], {
         refused = authorization, tries = tries, ctx = wanted.ctx, timeout = left,
       })
-      if not authorization then return nil, err end
+      if not authorization then
+        self.kept[target.registry] = nil -- somebody may log in meanwhile
+        return nil, err
+      end
     end
   end
   return fail(target, op, "protocol", ("more than %d redirects (redirects)"):format(self.limits.redirects))

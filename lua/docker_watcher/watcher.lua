@@ -4,6 +4,7 @@
 -- run() returns when stop() was called and every deploy under way is finished or undone. It never ends because an
 -- engine or a registry is away: whoever needs them tries again.
 
+local credentials = require "docker_watcher.docker.credentials"
 local deployer = require "docker_watcher.deployer"
 local gate = require "docker_watcher.gate"
 local poller = require "docker_watcher.poller"
@@ -29,6 +30,7 @@ function watcher.new(world)
   local asked = world.registry or registry.new {
     parse_reference = world.docker.parse_reference, http = world.http, now = loop.now, wall = world.wall,
     settings = config.registries, sha256 = world.sha256,
+    stored = function(domain, options) return credentials.find(world.client, domain, options) end,
   }
   local self = setmetatable({
     client = world.client,

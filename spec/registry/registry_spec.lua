@@ -1,9 +1,11 @@
 -- docker_watcher.registry against a real docker-registry 2.8: anonymous, with Basic login, with a token server.
 
+local credentials = require "docker_watcher.docker.credentials"
 local docker = require "docker_watcher.docker"
 local env = require "spec.support.env"
 local errors = require "docker_watcher.error"
 local http = require "docker_watcher.http"
+local json = require "docker_watcher.json"
 local loop = require "docker_watcher.loop"
 local registry = require "docker_watcher.registry"
 
@@ -99,6 +101,30 @@ describe("registry, a real one", function()
     assert.same({ "1" }, assert(r:tags(image)))
     assert.equal(before, requests(own.dir, " 401 "))
     assert.same({ username = user, password = password }, r:credentials(own.host))
+  end)
+
+  it("logs in with what the docker command has stored, by password and by identity token", function()
+    for _, kind in ipairs { "htpasswd", "token" } do
+      local own, dir = env.start_registry("--auth " .. kind), env.tmpdir()
+      local image = own.host .. "/private/web"
+      env.run(("DW_REGISTRY_LOGIN=%s spec/support/tinyimage %s"):format(env.quote(own.login), env.quote(image .. ":1")))
+      local client <close> = assert(docker.connect { host = "unix:///nonexistent.sock", config_dir = dir })
+      local function stored(entry)
+        env.write_file(dir .. "/config.json", json.encode { auths = { [own.host] = entry } })
+        return registry.new {
+          parse_reference = docker.parse_reference, http = http, now = loop.now,
+          stored = function(domain, options) return credentials.find(client, domain, options) end,
+        }
+      end
+      assert.same({ "1" }, assert(stored({ auth = env.run("base64 -w 0", own.login) }):tags(image)))
+      local message = assert_fails("unauthorized", stored({ auth = env.run("base64 -w 0", "dw:not it") }):tags(image))
+      assert.truthy(message:find(('auths["%s"] in %s/config.json'):format(own.host, dir), 1, true), message)
+      assert.is_nil(message:find("not it", 1, true))
+      if kind == "token" then
+        local entry = { auth = env.run("base64 -w 0", "dw:"), identitytoken = "refresh-dw" }
+        assert.same({ "1" }, assert(stored(entry):tags(image)))
+      end
+    end
   end)
 
   it("gets tokens where the registry wants them, and keeps them", function()

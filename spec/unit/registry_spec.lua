@@ -340,6 +340,98 @@ describe("registry redirects", function()
   end)
 end)
 
+describe("the docker command's credentials", function()
+  local BASIC = { status = 401, headers = { ["www-authenticate"] = "Basic" } }
+  local BEARER = { status = 401, headers = {
+    ["www-authenticate"] = 'Bearer realm="https://r.example.com/token?a=b",service="s",scope="repository:x:pull"',
+  } }
+
+  --- A registry that takes `good` as Authorization, and a lookup that counts its questions.
+  local function world(challenge, good, found, more)
+    local asked = {}
+    local options = { stored = function(domain, within)
+      asked[#asked + 1] = domain
+      assert.is_true(within.timeout <= 30)
+      if found.kind then return nil, found end
+      return { auth = found.auth, source = found.source or "docker-credential-x (credsStore in /c/config.json)" }
+    end }
+    for key, value in pairs(more or {}) do options[key] = value end
+    local r, seen, clock = new(function(request)
+      if request.url:find "/token" then
+        local fine = request.method == "POST" and request.body:find("refresh_token=TOKEN%2B", 1, true)
+          or request.headers.Authorization == "Basic " .. auth.base64 "u:p"
+        return fine and { body = '{"token":"T"}' } or { status = 401 }
+      end
+      return request.headers.Authorization == good and list '["1"]' or challenge
+    end, options)
+    return r, asked, seen, clock
+  end
+
+  it("are looked up when a registry asks who we are, and not again for stored_seconds", function()
+    local found = { auth = { username = "u", password = "p" } }
+    local r, asked, seen, clock = world(BASIC, "Basic " .. auth.base64 "u:p", found)
+    for _ = 1, 3 do assert(r:tags "r.example.com/x") end
+    assert.same({ "r.example.com" }, asked)
+    assert.equal(4, #seen)
+    clock.now = clock.now + 301
+    assert(r:tags "r.example.com/x")
+    assert.equal(2, #asked)
+    assert.equal(6, #seen)
+  end)
+
+  it("are not looked up for what is public, nor where the configuration has some", function()
+    local r, asked = world(nil, nil, { auth = { username = "u", password = "p" } })
+    assert(r:tags "r.example.com/x")
+    assert.same({}, asked)
+    r, asked = world(BASIC, "never", { auth = { username = "u", password = "p" } }, { settings = CREDENTIALS })
+    assert_fails("unauthorized", "'ci'", r:tags "r.example.com/x")
+    assert.same({}, asked)
+  end)
+
+  it("get tokens: by password, and by an identity token in OAuth 2's form", function()
+    local r, asked, seen = world(BEARER, "Bearer T", { auth = { username = "u", password = "p" } })
+    assert(r:tags "r.example.com/x")
+    assert.same({ 1, "GET" }, { #asked, seen[2].method })
+    r, asked, seen = world(BEARER, "Bearer T", { auth = { username = "u", password = "", identitytoken = "TOKEN+" } })
+    assert(r:tags "r.example.com/x")
+    assert.same({ "r.example.com" }, asked)
+    assert.same({ "POST", "https://r.example.com/token?a=b", "application/x-www-form-urlencoded" },
+      { seen[2].method, seen[2].url, seen[2].headers["Content-Type"] })
+    assert.equal("service=s&scope=repository%3Ax%3Apull&grant_type=refresh_token&refresh_token=TOKEN%2B"
+      .. "&client_id=docker-watcher", seen[2].body)
+    assert.is_nil(seen[2].headers.Authorization)
+    r = world(BASIC, "", { auth = { username = "u", password = "", identitytoken = "TOKEN+" } })
+    assert_fails("unauthorized", "it offers only basic", r:tags "r.example.com/x")
+  end)
+
+  it("that are refused, missing or broken are said so, and looked up again the next time", function()
+    local from = "of docker-credential-x (credsStore in /c/config.json)"
+    local r, asked = world(BASIC, "", { auth = { username = "u", password = "p:ä+/ss" } })
+    assert_fails("unauthorized", from, r:tags "r.example.com/x")
+    assert_fails("unauthorized", from, r:tags "r.example.com/x")
+    assert.equal(2, #asked)
+    r = world(BEARER, "", { auth = { identitytoken = "TOKEN-" } })
+    assert_fails("unauthorized", from, r:tags "r.example.com/x")
+    r = world(BASIC, "", { source = "there are none for r.example.com in /c/config.json" })
+    assert_fails("unauthorized", "a username and password; there are none for r.example.com in /c",
+      r:tags "r.example.com/x")
+    r = world(BASIC, "", errors.new("timeout", "docker-credential-x get: killed"))
+    assert_fails("timeout", "r.example.com/x: docker-credential-x get: killed", r:tags "r.example.com/x")
+  end)
+
+  it("are not looked up because another host wants some", function()
+    local asked
+    local r = new(function(request)
+      if request.url:find "^https://r%.example%.com" then
+        return { status = 307, headers = { location = "https://other.example.com/x" } }
+      end
+      return BASIC
+    end, { stored = function() asked = true end })
+    assert_fails("unauthorized", "wants credentials", r:tags "r.example.com/x")
+    assert.is_nil(asked)
+  end)
+end)
+
 describe("registry authentication", function()
   local BEARER = 'Bearer realm="https://auth.example.com/token?a=b",service="r.example.com",scope="repository:x:pull"'
 

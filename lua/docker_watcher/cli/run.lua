@@ -18,6 +18,11 @@ Examples:
   docker-watcher run shop.lua
   docker-watcher run shop.lua --log json --log-level warn
 
+Without `engine` in FILE and --engine it goes where the docker command goes: to
+DOCKER_HOST, the current context, or the local socket. A registry's credentials are
+those in `registries` of FILE, else the docker command's own: config.json, its
+credential helpers, DOCKER_AUTH_CONFIG.
+
 SIGINT (Ctrl-C) and SIGTERM stop it: a deploy under way is finished where the new
 instance is in service already, else undone. A second one stops it at once; the next
 start then puts in order what was left.

@@ -17,7 +17,15 @@ local auth = {}
 ---@field plain boolean     is the registry one that speaks plain http?
 ---@field host string       its own host, without port
 ---@field origin string     its own origin
----@field credential { username: string, password: string, fingerprint: string }?
+---@field credential docker_watcher.registry.credential?
+---@field source string?    where credentials were looked for beside the configuration
+
+---@class docker_watcher.registry.credential
+---@field username string?       with password, or
+---@field password string?
+---@field identitytoken string?  a refresh token, which beats them
+---@field fingerprint string
+---@field source string?         where it came from, where that is not the configuration
 
 local ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 
@@ -41,6 +49,17 @@ end
 
 local function basic(credential)
   return "Basic " .. auth.base64(credential.username .. ":" .. credential.password)
+end
+
+--- Whose credentials they are, for messages.
+local function whose(credential)
+  return credential.source or ("'%s'"):format(credential.username)
+end
+
+--- What to do where there are no credentials.
+local function advice(target)
+  return ("give registries[\"%s\"] a username and password%s"):format(target.registry,
+    target.source and ("; %s"):format(target.source) or "")
 end
 
 local auth_methods = {}
@@ -96,7 +115,9 @@ local function choose(list, target, credential)
     end
   end
   for _, challenge in ipairs(list) do
-    if challenge.scheme == "basic" and credential then return { scheme = "basic", params = challenge.params } end
+    if challenge.scheme == "basic" and credential and credential.password then
+      return { scheme = "basic", params = challenge.params }
+    end
   end
   return nil, offered
 end
@@ -109,26 +130,37 @@ local function fetch_token(self, target, challenge, credential, options)
     return fail(target, "forbidden", ("will not ask the token server %s: %s"):format(
       realm and realm.origin or "that the registry names", reason))
   end
-  local query = { realm.query ~= "" and realm.query or nil }
+  local identity = credential and credential.identitytoken
+  local query = {}
+  if realm.query ~= "" and not identity then query[1] = realm.query end
   if challenge.params.service then query[#query + 1] = "service=" .. url.escape(challenge.params.service) end
-  for scope in challenge.scope:gmatch "%S+" do query[#query + 1] = "scope=" .. url.escape(scope) end
-  if credential then query[#query + 1] = "account=" .. url.escape(credential.username) end
+  local wanted = { method = "GET", max_body = self.limits.token_bytes, ctx = options.ctx, timeout = options.timeout }
+  wanted.headers = { Accept = "application/json" }
+  if identity then -- OAuth 2's form: the scopes are one parameter
+    query[#query + 1] = "scope=" .. url.escape(challenge.scope)
+    query[#query + 1] = "grant_type=refresh_token&refresh_token=" .. url.escape(identity)
+  else
+    for scope in challenge.scope:gmatch "%S+" do query[#query + 1] = "scope=" .. url.escape(scope) end
+    if credential then query[#query + 1] = "account=" .. url.escape(credential.username) end
+  end
   query[#query + 1] = "client_id=docker-watcher"
-  realm.query = table.concat(query, "&")
-
-  local response, err = self.request {
-    method = "GET", url = url.format(realm), max_body = self.limits.token_bytes, ctx = options.ctx,
-    timeout = options.timeout,
-    headers = { Accept = "application/json", Authorization = credential and basic(credential) or nil },
-  }
+  if identity then
+    wanted.method, wanted.body = "POST", table.concat(query, "&")
+    wanted.headers["Content-Type"] = "application/x-www-form-urlencoded"
+  else
+    realm.query = table.concat(query, "&")
+    wanted.headers.Authorization = credential and basic(credential) or nil
+  end
+  wanted.url = url.format(realm)
+  local response, err = self.request(wanted)
   if not response then
     return fail(target, err.kind, ("the token server %s: %s"):format(realm.origin, err.message), { cause = err })
   elseif response.status == 401 or response.status == 403 then
     return fail(target, "unauthorized", credential
-      and ("the token server %s refuses the credentials of '%s': check username and password"):format(
-        realm.origin, credential.username)
-      or ("the token server %s wants credentials: give registries[\"%s\"] a username and password"):format(
-        realm.origin, target.registry), { status = response.status })
+      and ("the token server %s refuses the credentials of %s: check username and password"):format(
+        realm.origin, whose(credential))
+      or ("the token server %s wants credentials: %s"):format(realm.origin, advice(target)),
+      { status = response.status })
   elseif response.status == 429 then
     return fail(target, "rate_limited", ("the token server %s says: asked too often"):format(realm.origin), {
       status = 429,
@@ -162,7 +194,10 @@ end
 function auth_methods:at_hand(target, origin)
   local challenge = self.known[origin .. "\0" .. target.path]
   if not challenge then return nil end
-  if challenge.scheme == "basic" then return origin == target.origin and basic(target.credential) or nil end
+  if challenge.scheme == "basic" then
+    local credential = origin == target.origin and target.credential
+    return credential and credential.password and basic(credential) or nil
+  end
   local kept = self.tokens[token_key(target, origin, challenge)]
   return kept and kept.expires > self.now() and "Bearer " .. kept.token or nil
 end
@@ -184,15 +219,14 @@ function auth_methods:answer(target, origin, value, options)
   if not challenge then
     return fail(target, "unauthorized", #offered == 0 and "it answers 401 and does not say how to log in"
       or target.credential and ("it offers only %s, and we know Bearer and Basic"):format(table.concat(offered, ", "))
-      or ("it wants credentials (%s): give registries[\"%s\"] a username and password"):format(
-        table.concat(offered, ", "), target.registry), { status = 401 })
+      or ("it wants credentials (%s): %s"):format(table.concat(offered, ", "), advice(target)), { status = 401 })
   end
   self.known[origin .. "\0" .. target.path] = challenge
   if challenge.scheme == "basic" then
     local authorization = basic(credential)
     if options.refused == authorization then
-      return fail(target, "unauthorized", ("it refuses the credentials of '%s': check username and password"):format(
-        credential.username), { status = 401 })
+      return fail(target, "unauthorized", ("it refuses the credentials of %s: check username and password"):format(
+        whose(credential)), { status = 401 })
     end
     return authorization
   end
@@ -200,7 +234,7 @@ function auth_methods:answer(target, origin, value, options)
   self.tokens[key] = nil
   if options.tries > 1 then
     return fail(target, "unauthorized", ("it refuses what its token server gave: no access %s"):format(
-      credential and ("for '%s'"):format(credential.username) or "without credentials"), { status = 401 })
+      credential and ("for %s"):format(whose(credential)) or "without credentials"), { status = 401 })
   end
   local token, err = fetch_token(self, target, challenge, credential, options)
   if not token then return nil, err end

@@ -13,6 +13,7 @@ return {
   token_bytes = 1024 * 1024,     -- of a token server's answer
   token_length = 64 * 1024,      -- of the token itself
   token_seconds = 60,            -- how long a token lives where its server does not say, and at least
+  stored_seconds = 300,          -- for which the docker command's credentials are kept before they are looked up again
   challenge_bytes = 8 * 1024,    -- of all WWW-Authenticate lines
   link_bytes = 8 * 1024,         -- of all Link lines
   redirects = 5,                 -- of one request
