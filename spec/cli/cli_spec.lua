@@ -25,10 +25,10 @@ local function push(tag, options)
 end
 
 --- Starts `run` in the background; answers its process id. cleanup kills it.
-local function start(extra)
+local function start(extra, variables)
   local file = configure()
-  local pid = env.run(("exec 3>&1; { %s run %s %s >%s/out 2>%s/err </dev/null 3>&- & echo $!; } "):format(
-    command, file, extra or "", folder, folder))
+  local pid = env.run(("exec 3>&1; { %s %s run %s %s >%s/out 2>%s/err </dev/null 3>&- & echo $!; } "):format(
+    variables or "", command, file, extra or "", folder, folder))
   env.defer(function() env.sh("kill -9 " .. pid) end)
   return pid
 end
@@ -93,6 +93,23 @@ describe("docker-watcher", function()
     assert.is_true(logged "stopped")
     assert.equal("", env.read_file(folder .. "/err"))
     assert.same({ "dw-" .. project .. "-staging-1.1.0 running" }, running())
+  end)
+
+  it("logs in as the docker command would, to the registry and for the pull, also when that comes late", function()
+    local own = env.start_registry "--auth htpasswd"
+    image = own.host .. "/" .. project .. "/web"
+    push("1.0.0", HEALTHY .. " --user " .. own.login)
+    local pid = start("--log text", "DOCKER_CONFIG=" .. env.quote(folder))
+    wait_for(("there are none for %s in %s/config.json"):format(own.host, folder))
+    env.write_file(folder .. "/new.json", cjson.encode {
+      auths = { [own.host] = { auth = env.run("base64 -w 0", own.login) } },
+    })
+    env.run(("mv %s/new.json %s/config.json"):format(folder, folder))
+    wait_for "deployed"
+    assert.same({ "dw-" .. project .. "-staging-1.0.0 running" }, running())
+    env.run("kill -TERM " .. pid)
+    wait_for_end(pid)
+    assert.is_nil(env.read_file(folder .. "/out"):find("secret", 1, true))
   end)
 
   it("ends with 0 on SIGINT and SIGTERM, and logs JSON lines where there is no terminal", function()
