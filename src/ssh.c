@@ -32,6 +32,7 @@
 #include "sshwords.h"
 
 #define PROGRAM "ssh"
+#define LOST_STATUS 255    /* ssh's own failure; any other is that of the command over there */
 #define END_WAIT 500       /* milliseconds that ssh has to end, and to say why, once its end of the socket is closed */
 #define STARTING_TIME 3000 /* milliseconds */
 #define BACKLOG 64
@@ -325,7 +326,8 @@ enum ssh_complaint ssh_complaint(struct ssh *ssh, int fd, char *text, size_t siz
   else if (status >= 0) snprintf(text, size, PROGRAM " ended with status %d and said nothing", status);
   else snprintf(text, size, PROGRAM " was ended by signal %d", WTERMSIG(child->status));
   *next = sshwords_next(words, child->err.length, status);
-  return !ssh->answered && sshwords_unreached(words, child->err.length, status) ? SSH_UNREACHED : SSH_CUT;
+  if (!ssh->answered && sshwords_unreached(words, child->err.length, status)) return SSH_UNREACHED;
+  return status == -1 || status == LOST_STATUS ? SSH_LOST : SSH_ENDED;
 }
 
 void ssh_close(struct ssh *ssh) {

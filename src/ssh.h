@@ -33,7 +33,8 @@ void ssh_answered(struct ssh *ssh);
 enum ssh_complaint {
   SSH_NONE,      /* it knows of nothing; text is as it was */
   SSH_UNREACHED, /* it did not get as far as the Engine: `text` is what it said, `next` (static) what to do */
-  SSH_CUT        /* it has ended, as `text` says, and may have brought something to the Engine before */
+  SSH_ENDED,     /* it has ended, as `text` says, and may have brought something to the Engine before… */
+  SSH_LOST       /* …and that was no end of the Engine's: it was killed, or has lost its connection */
 };
 /* The connection on the caller's socket `fd` is at its end; has it failed, was it ssh's fault? Where ssh's end of it is
 ** closed this waits a moment for ssh to end. */

@@ -201,6 +201,13 @@ void transfer_free(struct transfer *x) {
   free(x);
 }
 
+/* Does nothing but the connection's end tell where the reply's body, or a two-way connection, ends? */
+static int ends_with_connection(const struct transfer *x) {
+  size_t length;
+  if (x->request.method == TRANSFER_HEAD || x->status == 204 || x->status == 304) return 0;
+  return !transfer_header(x, "Content-Length", &length) && !transfer_header(x, "Transfer-Encoding", &length);
+}
+
 /* The one place where a transfer ends. */
 void transfer_finish(struct transfer *x, enum transfer_fault fault) {
   struct curl_slist *line;
@@ -214,6 +221,7 @@ void transfer_finish(struct transfer *x, enum transfer_fault fault) {
   if (x->transport->ssh) {
     watch_forget(x->transport, x);
     if (fault == FAULT_CUT && x->ssh == SSH_UNREACHED) fault = FAULT_SSH;
+    if (fault == FAULT_NONE && x->ssh == SSH_LOST && ends_with_connection(x)) fault = FAULT_CUT;
     if (x->long_taken && x->transport->multi) transport_take(x->transport, -1);
     x->long_taken = 0;
   }

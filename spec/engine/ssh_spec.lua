@@ -5,7 +5,6 @@ local child = require "spec.support.child"
 local docker = require "docker_watcher.docker"
 local env = require "spec.support.env"
 local loop = require "docker_watcher.loop"
-local probe = require "spec.support.transportprobe"
 
 local LONG = 30 -- seconds: a wait that has to end long before
 local IDLE = 16 -- LIMIT_SSH_IDLE
@@ -151,33 +150,32 @@ describe("ssh://", function()
     local id = start(client, "sleep 900")
     local exec = assert(client:call("ContainerExec", { id = id, body = {
       AttachStdin = true, AttachStdout = true, AttachStderr = true, Cmd = { "sh", "-c", "wc -c; echo end" } } }))
-    local t = probe.open { host = ssh.host }
-    local x = t:start { method = "POST", path = "/exec/" .. exec.Id .. "/start", type = "application/json",
-      body = '{"Detach":false,"Tty":false}', upgrade = true }
-    local function wait() assert.equal("ready", x:wait(LONG)) end
-    while not x:state().headers_done do wait() end
-    assert.equal(101, x:state().status)
-    local sent, size = 0, 40 * 65536
-    while sent < size do
-      local room = math.min(x:room(), size - sent)
-      if room > 0 then
-        assert.equal("ok", x:send(("x"):rep(room)))
-        sent = sent + room
-      else
-        wait()
-      end
-    end
-    x:send_end()
-    while not x:state().done do wait() end
-    assert.equal("none", x:state().fault, x:state().text)
-    local text = "" -- of the frames
-    local bytes = x:read()
-    while #bytes > 0 do
-      local chunk, after = ("> xxxxs4"):unpack(bytes)
-      text, bytes = text .. chunk, bytes:sub(after)
-    end
-    assert.equal(size .. "\nend\n", text) -- wc has seen an end
-    t:close()
+    local parts = 0
+    local both <close> = assert(client:call("ExecStart", { id = exec.Id, body = { Detach = false, Tty = false } }, {
+      stdin = function()
+        parts = parts + 1
+        return parts <= 40 and ("x"):rep(65536) or nil
+      end,
+    }))
+    local text = ""
+    for chunk in both do text = text .. chunk end
+    assert.equal(40 * 65536 .. "\nend\n", text) -- wc has seen an end
+    assert.equal(0, assert(client:call("ExecInspect", { id = exec.Id })).ExitCode)
+  end)
+
+  it("attaches, and is interrupted where ssh dies then", function()
+    local client <close> = connect()
+    local c = assert(client:create_container { image = env.image, cmd = { "sh", "-c", "read a; echo \"<$a>\"; read a" },
+      raw = { OpenStdin = true } })
+    containers[#containers + 1] = c.id
+    local both <close> = assert(client:call("ContainerAttach",
+      { id = c.id, stream = true, stdin = true, stdout = true }))
+    assert(client:start_container(c.id))
+    assert.is_true(both:write("hello\n"))
+    assert.same({ "<hello>\n", "stdout" }, { both:read() })
+    env.run("kill -9 " .. table.concat(ssh:processes(), " "))
+    fails("interrupted", "ssh was ended by signal 9", both:read())
+    assert(client:ping())
   end)
 
   it("leaves nothing running over there", function()
@@ -289,10 +287,16 @@ describe("ssh://", function()
     end
   end)
 
-  it("takes a reply that ends with its connection, whatever ssh says then", function()
-    replace_ssh("echo x >&2; printf 'HTTP/1.1 200 OK\\r\\nApi-Version: 1.41\\r\\n\\r\\nOK'; exit 255")
-    local client <close> = connect()
-    assert.equal("1.41", assert(client:ping()).api_version)
+  it("takes a reply that ends with its connection, unless ssh has lost that", function()
+    local reply = [[while read -r line && [ ${#line} -gt 1 ]; do :; done
+      echo x >&2; printf 'HTTP/1.1 200 OK\r\n%s\r\n{}'; exit %d]]
+    local client <close> = connect("h", { api_version = "1.41" })
+    replace_ssh(reply:format("", 1))
+    assert.same({}, client:call("SystemInfo"))
+    replace_ssh(reply:format("Content-Length: 2\\r\\nConnection: close\\r\\n", 255))
+    assert.same({}, client:call("SystemInfo"))
+    replace_ssh(reply:format("", 255))
+    fails("interrupted", "ended before the reply did: x", client:call("SystemInfo"))
   end)
 
   it("says so where there is no ssh", function()
