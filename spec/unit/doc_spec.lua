@@ -210,7 +210,7 @@ describe("options", function()
         local arguments = {}
         if object then arguments[1] = object end
         for i = 1, place - 1 do arguments[#arguments + 1] = sample(entry.params[i]) end
-        if entry.name == "call" then arguments[2] = option == "tty" and "ContainerLogs" or "ImagePush" end
+        if entry.name == "call" then arguments[2] = option == "auth" and "ImagePush" or "ContainerAttach" end
         arguments[#arguments + 1] = { [option] = coroutine.create(print) } -- of no type that any option has
         local ok, err = pcall(fn, table.unpack(arguments))
         assert.is_false(not ok and tostring(err):find("unknown option", 1, true) ~= nil,
