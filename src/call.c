@@ -251,7 +251,7 @@ static int call_step(lua_State *L, struct call *k) {
         n = k->finish(L, k);
       } else if (k->state == CALL_SENT && k->feed && x->headers_done && x->body.length && is_good(k)) {
         n = k->feed(L, k, &x->body, 0);
-        if (n == CALL_AGAIN) transfer_consumed(x);
+        if (n == CALL_AGAIN) transfer_needs_more(x);
       }
     }
     if (n != CALL_AGAIN && k->failed && k->rescue) {

@@ -29,14 +29,15 @@ void decoder_free(struct decoder *d) {
 
 /* ---- the buffer ---- */
 
-/* Spent bytes go; the transfer goes on if it was waiting for room. */
-static void give_back(struct call *k, struct decoder *d) {
+/* Spent bytes go; the transfer goes on if it was waiting for room, or if what is left is no use alone. */
+static void give_back(struct call *k, struct decoder *d, int useless) {
   struct buf *body = &k->transfer->body;
-  if (d->at >= body->length - d->at) {
+  if (useless || d->at >= body->length - d->at) {
     buf_consume(body, d->at);
     d->at = 0;
   }
-  transfer_consumed(k->transfer);
+  if (useless) transfer_needs_more(k->transfer);
+  else transfer_consumed(k->transfer);
 }
 
 /* ---- chunks ---- */
@@ -44,7 +45,7 @@ static void give_back(struct call *k, struct decoder *d) {
 static int push_chunk(lua_State *L, struct call *k, struct decoder *d) {
   lua_pushlstring(L, k->transfer->body.data + d->chunk, d->ready);
   d->ready = 0;
-  give_back(k, d);
+  give_back(k, d, 0);
   if (d->kind == STREAM_BYTES) return 1;
   lua_pushstring(L, d->which == 2 ? "stderr" : "stdout");
   return 2;
@@ -76,7 +77,7 @@ static int next_chunk(lua_State *L, struct call *k, struct decoder *d) {
     d->at += d->ready;
   }
   if (d->ready) return push_chunk(L, k, d);
-  give_back(k, d);
+  give_back(k, d, 1);
   return d->frames.state == FRAMES_FAILED ? fail_frames(L, k, &d->frames) : 0;
 }
 
@@ -110,12 +111,12 @@ static int next_item(lua_State *L, struct call *k, struct decoder *d) {
   }
   if (found == 0) {
     d->at += start;
-    give_back(k, d);
+    give_back(k, d, 1);
     return 0;
   }
   n = push_item(L, k, d, body->data + d->at + start, end - start);
   d->at += end;
-  give_back(k, d);
+  give_back(k, d, 0);
   return n;
 }
 

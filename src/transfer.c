@@ -468,9 +468,8 @@ void transfer_abort(struct transfer *x) {
   transfer_finish(x, FAULT_CLOSED);
 }
 
-void transfer_consumed(struct transfer *x) {
-  x->high = x->body.length + LIMIT_STREAM_BUFFER;
-  if (!x->paused || !x->active) return;
+static void go_on(struct transfer *x) {
+  if (!x->paused || !x->active || x->body.length >= x->high) return;
   x->paused = 0;
   if (x->duplex) {
     duplex_resume(x);
@@ -478,6 +477,16 @@ void transfer_consumed(struct transfer *x) {
   }
   curl_easy_pause(x->easy, CURLPAUSE_CONT);
   transport_drive(x->transport, CURL_SOCKET_TIMEOUT, 0);
+}
+
+void transfer_consumed(struct transfer *x) {
+  x->high = LIMIT_STREAM_BUFFER;
+  go_on(x);
+}
+
+void transfer_needs_more(struct transfer *x) {
+  x->high = x->body.length + LIMIT_STREAM_BUFFER;
+  go_on(x);
 }
 
 /* ---- headers ---- */

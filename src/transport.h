@@ -111,8 +111,10 @@ void transfer_free(struct transfer *x);             /* aborts it first */
 void transfer_start(struct transfer *x, const struct transfer_request *request, struct wait *wait);
 /* Ends it now; its connection is closed unless the reply was complete. Harmless when it is not active. */
 void transfer_abort(struct transfer *x);
-/* stream: bytes were taken from x->body; go on if it was paused. */
+/* stream: bytes were taken from x->body; go on if it was paused and is now below LIMIT_STREAM_BUFFER. */
 void transfer_consumed(struct transfer *x);
+/* stream: nothing can be made of what is left in x->body; go on, up to LIMIT_STREAM_BUFFER more. */
+void transfer_needs_more(struct transfer *x);
 
 /* upload, upgrade: how many bytes may be sent just now. When less than half of LIMIT_UPLOAD_BUFFER is free, the wait
 ** gets READY as soon as half is. */
