@@ -323,6 +323,15 @@ describe("tar.unpack", function()
     assert.is_true(waits > 100)
   end)
 
+  it("takes one of Lua's own files", function()
+    local path = env.tmpdir() .. "/a.tar"
+    env.write_file(path, bytes)
+    local file <close> = assert(io.open(path, "rb"))
+    local names = {}
+    for entry in tar.unpack(file) do names[#names + 1] = entry.name end
+    assert.same({ "a", "b", "c" }, names)
+  end)
+
   it("says that an archive ends too early, wherever it was cut", function()
     for _, at in ipairs { 0, 100, 512, 700, 60000, 100864, 101400, #bytes - 1024 } do
       local archive <close> = tar.unpack(pieces_of(bytes:sub(1, at), 999))
@@ -541,5 +550,25 @@ describe("tar.extract", function()
     assert.error_matches(function() tar.extract(print, 1) end, "tar.extract: folder: string expected, got number$")
     assert.error_matches(function() tar.extract(print, "") end, "tar.extract: folder: ")
     assert.error_matches(function() tar.extract(print, "x", { onwer = true }) end, "did you mean 'owner'%?%)$")
+  end)
+end)
+
+describe("tar.stat", function()
+  it("tells what a path leads to", function()
+    local dir = folder_with { ["d/f"] = "123" }
+    env.run(("cd %s && chmod 640 d/f && touch -d @77 d/f && ln -s d/f good && ln -s nowhere bad && ln -s d sub")
+      :format(dir))
+    local real = env.run("realpath " .. dir)
+    local file = { type = "file", size = 3, mode = 416, mtime = 77, link = false, real = real .. "/d/f" }
+    assert.same(file, tar.stat(dir .. "/sub/f"))
+    file.link = true
+    assert.same(file, tar.stat(dir .. "/good"))
+    local bad = tar.stat(dir .. "/bad")
+    assert.same({ "symlink", true }, { bad.type, bad.link, bad.real })
+    assert.equal("folder", tar.stat(dir .. "/sub/").type)
+    local none, err = tar.stat(dir .. "/no")
+    assert.same({ nil, "not_found", ("tar.stat %s/no: No such file or directory"):format(dir) },
+      { none, err.kind, err.message })
+    assert.error_matches(function() tar.stat(nil) end, "tar.stat: path: string expected, got nil$")
   end)
 end)

@@ -4,6 +4,7 @@
 **     local reader = tar.pack{ { path = "src" }, { name = "VERSION", data = "1.4\n" } }   -- reader:read() -> bytes
 **     for entry in tar.unpack(reader) do print(entry.type, entry.name, entry.size) end
 **     local done, err = tar.extract(reader, "/tmp/there")
+**     local what, err = tar.stat("src")      -- { type=, size=, mode=, mtime=, link=true|false, real="/home/…/src" }
 **
 ** None of them ever holds a whole archive, or a whole file, in memory. */
 
@@ -11,6 +12,7 @@
 
 #include <errno.h>
 #include <lauxlib.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "../limits.h"
@@ -54,11 +56,46 @@ const char *tar_bad_name(const char *name, size_t length) {
   return NULL;
 }
 
+/* tar.stat(path) -> what it leads to, links followed; link tells whether it is one itself. One that leads nowhere is of
+** type "symlink", and has no real. */
+static int fn_stat(lua_State *L) {
+  char real[LIMIT_TAR_NAME + 1]; /* PATH_MAX at least */
+  struct lx_about about = {.op = "tar.stat"};
+  struct stat self, st;
+  const char *path, *found;
+  size_t length;
+  if (lua_type(L, 1) != LUA_TSTRING) lx_misuse(L, "tar.stat: path: string expected, got %s", luaL_typename(L, 1));
+  path = lua_tolstring(L, 1, &length);
+  if (memchr(path, '\0', length)) lx_misuse(L, "tar.stat: path: holds a NUL byte");
+  if (lstat(path, &self) != 0) {
+    int error = errno;
+    lx_pushexcerpt(L, path, length);
+    about.subject = lua_tostring(L, -1);
+    return lx_fail(L, tar_kind(error), &about, "%s", strerror(error));
+  }
+  found = stat(path, &st) == 0 ? realpath(path, real) : NULL;
+  if (!found) st = self;
+  lua_createtable(L, 0, 6);
+  lua_pushstring(L, tar_type_name(st.st_mode));
+  lua_setfield(L, -2, "type");
+  lua_pushinteger(L, st.st_size);
+  lua_setfield(L, -2, "size");
+  lua_pushinteger(L, st.st_mode & 07777);
+  lua_setfield(L, -2, "mode");
+  lua_pushinteger(L, st.st_mtime);
+  lua_setfield(L, -2, "mtime");
+  lua_pushboolean(L, S_ISLNK(self.st_mode));
+  lua_setfield(L, -2, "link");
+  lua_pushstring(L, found);
+  lua_setfield(L, -2, "real");
+  return 1;
+}
+
 int luaopen_docker_watcher_tar(lua_State *L);
 
 int luaopen_docker_watcher_tar(lua_State *L) {
   static const luaL_Reg functions[] = {
-    {"pack", fn_pack}, {"unpack", fn_unpack}, {"extract", fn_extract}, {NULL, NULL}
+    {"pack", fn_pack}, {"unpack", fn_unpack}, {"extract", fn_extract}, {"stat", fn_stat}, {NULL, NULL}
   };
   luaL_checkversion(L);
   lx_open_errors(L);

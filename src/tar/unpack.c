@@ -360,7 +360,8 @@ static int more_input(lua_State *L, struct unpack *p, enum untar_says *says) {
   if (lua_getiuservalue(L, 1, OF_READER) != LUA_TFUNCTION) {
     lua_getfield(L, -1, "read");
     lua_insert(L, -2);
-    arguments = 1;
+    lua_pushinteger(L, LIMIT_TAR_BLOCK); /* for Lua's own files, which would give a line */
+    arguments = 2;
   }
   p->busy = 1;
   return take_input(L, p, lua_pcallk(L, arguments, 2, 0, (lua_KContext)p, resumed), says);
@@ -460,8 +461,12 @@ static int meth_tostring(lua_State *L) {
 /* ---- functions ---- */
 
 static void check_reader(lua_State *L, int arg, const char *op) {
-  int type = lua_type(L, arg), good = type == LUA_TFUNCTION;
-  if (type == LUA_TTABLE || type == LUA_TUSERDATA) {
+  int type = lua_type(L, arg), good = type == LUA_TFUNCTION, indexed = type == LUA_TTABLE;
+  if (type == LUA_TUSERDATA && luaL_getmetafield(L, arg, "__index") != LUA_TNIL) {
+    indexed = 1;
+    lua_pop(L, 1);
+  }
+  if (indexed) {
     good = lua_getfield(L, arg, "read") == LUA_TFUNCTION;
     lua_pop(L, 1);
   }

@@ -51,7 +51,7 @@ local TarWriter = {}
 
 --- The archive's next bytes.
 ---@return string? bytes  nil at the end
----@return docker_watcher.error? err  not_found, forbidden, invalid, too_large
+---@return docker_watcher.error? err  not_found, forbidden, invalid, conflict (a file became shorter), too_large
 function TarWriter:read() end
 
 --- Closes the file that it is in. Harmless when repeated.
@@ -71,7 +71,7 @@ local TarReader = {}
 
 --- The next entry; what was not read of the last one is passed over.
 ---@return docker_watcher.TarEntry? entry  nil at the end
----@return docker_watcher.error? err  invalid (no archive, or a broken one), interrupted (it was cut), too_large, and
+---@return docker_watcher.error? err  protocol (no archive, or a broken one), interrupted (it was cut), too_large, and
 ---  the reader's own
 function TarReader:next() end
 
@@ -105,8 +105,8 @@ function TarEntry:read() end
 ---@param options? docker_watcher.ExtractOptions
 ---@return { files: integer, folders: integer, links: integer, bytes: integer, skipped: string[] }? done  skipped:
 ---  names of devices, which are never made
----@return docker_watcher.error? err  invalid, too_large, interrupted, not_found, forbidden, conflict, and the
----  reader's own
+---@return docker_watcher.error? err  invalid (a name that is refused), protocol, interrupted, too_large, not_found,
+---  forbidden, conflict, and the reader's own
 function tar.extract(reader, folder, options) end
 
 ---@class docker_watcher.ExtractOptions
@@ -115,3 +115,17 @@ function tar.extract(reader, folder, options) end
 ---@field rename? fun(name: string): string?  nil leaves it out
 ---@field max_bytes? integer
 ---@field max_entries? integer
+
+--- What a path of this machine leads to, symbolic links followed.
+---@param path string
+---@return docker_watcher.TarStat? what
+---@return docker_watcher.error? err  not_found, forbidden
+function tar.stat(path) end
+
+---@class docker_watcher.TarStat
+---@field type "file"|"folder"|"symlink"|"fifo"|"char"|"block"|"socket"|"unknown"  "symlink": it leads nowhere
+---@field size integer
+---@field mode integer
+---@field mtime integer  seconds since 1970
+---@field link boolean  the path itself is a symbolic link
+---@field real? string  the absolute path without links; nil where it leads nowhere
