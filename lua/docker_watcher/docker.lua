@@ -7,7 +7,12 @@ local core = require "docker_watcher.core"
 --- Methods of the client that are written in Lua, over client:call: the file in docker/ that has them, read at the
 --- first call.
 local written_in_lua = {
+  build_image = "build",
+  copy_in = "copy",
+  copy_out = "copy",
+  export = "copy",
   pull_image = "pull",
+  stat_path = "copy",
 }
 for name, file in pairs(written_in_lua) do
   core.client_methods[name] = function(...)

@@ -26,6 +26,24 @@ describe("the README", function()
     assert.matches("shop%s+production", out)
   end)
 
+  it("shows a build and copies that do as it says", function()
+    local code
+    for _, block in ipairs(blocks("lua")) do
+      if block:find("client:build_image", 1, true) then code = block end
+    end
+    local tag, dir = env.dispose("image", env.name("readme")), env.tmpdir()
+    env.run("mkdir " .. dir .. "/app")
+    env.write_file(dir .. "/app/Dockerfile", "FROM scratch\nARG VERSION\nCMD [\"/none\"]\nCOPY . /etc\n")
+    code = code:gsub("acme/app:1.4", tag) .. "assert(client:remove_container(container.id))\n"
+    env.write_file(dir .. "/build.lua",
+      'local client <close> = assert(require("docker_watcher.docker").connect {})\n' .. code)
+    local here = env.run "pwd"
+    local lua = env.lua:gsub("([';])(%./)", "%1" .. here .. "/"):gsub("([';])lua/", "%1" .. here .. "/lua/")
+      :gsub("'" .. env.build, "'" .. here .. "/" .. env.build)
+    env.run(("cd %s && %s build.lua"):format(dir, lua))
+    assert.equal("debug = true\n", env.read_file(dir .. "/app.toml"))
+  end)
+
   it("shows tasks that do as it says", function()
     local tasks
     for _, code in ipairs(blocks("lua")) do

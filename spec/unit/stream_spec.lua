@@ -253,6 +253,19 @@ describe("a stream of bytes", function()
     assert.equal("/v1.41/containers/web/archive?path=/etc", server:requests()[2].path)
   end)
 
+  it("is no more in memory than it has to be, however fast it comes", function()
+    local client = serve { framing = "chunked", body = { { text = ("x"):rep(1 << 20), ["repeat"] = 64 } } }
+    local stream = assert(client:call("ContainerExport", { id = "web" }))
+    local size, before, most = 0, resident(), 0
+    loop.run(function() loop.sleep(0.1) end) -- so that a buffer is full when reading begins
+    for bytes in stream do
+      size = size + #bytes
+      if size % (4 << 20) < #bytes then most = math.max(most, resident() - before) end
+    end
+    assert.equal(64 << 20, size)
+    assert.is_true(most < 4 << 20, most .. " bytes more")
+  end)
+
   it("that is cut is interrupted", function()
     local client = serve { framing = "chunked", body = { "begin", { close = true } } }
     for _, case in ipairs { { "ContainerExport", { id = "a" } }, { "ImageGet", { name = "a" } },

@@ -226,3 +226,76 @@ function Client:logs(id, options) end
 ---@field since? number  seconds since 1970
 ---@field until_? number  seconds since 1970
 ---@field timestamps? boolean  an RFC 3339 time before each line
+
+--- Copies files into a container, which need not run.
+---
+---     client:copy_in("web", "/etc/web", "conf/")                                      -- a folder, or a file
+---     client:copy_in("web", "/etc/web", { { name = "app.toml", data = "k = 1\n" } })   -- what tar.pack takes
+---
+--- A file or folder of this machine goes where `docker cp` would put it: into the folder at `path` by its own name
+--- (with "folder/." only what is in it), else it becomes what `path` names. Entries and archives go into the folder at
+--- `path`, which must be there. There is no default timeout.
+---@param id any
+---@param path string  in the container
+---@param source any  a path of this machine; a list of docker_watcher.TarItem; or a reader of a tar archive
+---@param options? docker_watcher.CopyInOptions
+---@return true? done
+---@return docker_watcher.error? err  not_found, conflict (a folder onto a file), forbidden, and of what is read here
+---  those of tar.pack
+function Client:copy_in(id, path, source, options) end
+
+---@class docker_watcher.CopyInOptions: docker_watcher.StreamOptions
+---@field uid? integer  of all that is copied; else as here
+---@field gid? integer
+---@field follow? boolean  the source may be a symbolic link to what is copied
+---@field overwrite? boolean  a file may replace a folder, and a folder a file
+---@field to_user? boolean  owners are mapped to the container's user, as docker cp -a does
+
+--- Copies files out of a container, which need not run.
+---
+---     client:copy_out("web", "/var/log", "logs")
+---     for bytes in client:copy_out("web", "/var/log") do file:write(bytes) end      -- the tar archive itself
+---
+--- With a target it goes where `docker cp` would put it: into a folder that is there by its own name (with "/path/."
+--- only what is in it), else it becomes what `target` names. It never goes anywhere else, whatever the archive says
+--- (tar.extract). There is no default timeout.
+---@param id any
+---@param path string  in the container
+---@param target? string  a path of this machine
+---@param options? docker_watcher.CopyOutOptions
+---@return any done  with a target { files, folders, links, bytes, skipped, stat }; else a reader with read(), close()
+---  and the field stat, to be called by a for loop as well; stat is a docker_watcher.PathStat
+---@return docker_watcher.error? err  not_found, conflict (a folder onto a file), and those of tar.extract
+function Client:copy_out(id, path, target, options) end
+
+---@class docker_watcher.CopyOutOptions: docker_watcher.StreamOptions
+---@field follow? boolean  path may be a symbolic link to what is copied
+---@field owner? boolean  owners as in the container
+---@field setid? boolean  setuid and setgid as in the container
+---@field max_bytes? integer
+---@field max_entries? integer
+
+--- What is at a path in a container; symbolic links are not followed.
+---@param id any
+---@param path string
+---@param options? docker_watcher.CallOptions
+---@return docker_watcher.PathStat? stat
+---@return docker_watcher.error? err  not_found
+function Client:stat_path(id, path, options) end
+
+---@class docker_watcher.PathStat
+---@field name string  the path's last part
+---@field type "file"|"folder"|"symlink"|"fifo"|"char"|"block"|"socket"
+---@field size integer
+---@field mode integer  07777 at most
+---@field mtime string  RFC 3339
+---@field link? string  what a symbolic link leads to
+
+--- All files of a container as a tar archive: what is in its volumes is not there.
+---
+---     for bytes in client:export("web") do file:write(bytes) end
+---@param id any
+---@param options? docker_watcher.StreamOptions
+---@return docker_watcher.Stream? stream  of bytes
+---@return docker_watcher.error? err  not_found
+function Client:export(id, options) end

@@ -127,3 +127,61 @@ function Client:remove_image(image, options) end
 ---@class docker_watcher.RemoveImageOptions: docker_watcher.CallOptions
 ---@field force? boolean
 ---@field no_prune? boolean  keeps untagged parents
+
+--- Builds an image.
+---
+---     local built = assert(client:build_image { context = "app", tag = "acme/web:1.4", build_args = { V = "1.4" } })
+---
+--- By the builder that every Engine has (the docker command calls it the legacy one). The context is sent while it is
+--- read: a folder with what its .dockerignore leaves of it, owned by 0:0, or the archive that a reader gives. A
+--- Dockerfile that is not in the folder is sent along. BuildKit is not spoken: an option or a Dockerfile (`# syntax=`,
+--- `RUN --mount`) that asks for it gives an error that names the docker command to run. There is no default timeout.
+---@param options docker_watcher.BuildOptions
+---@return docker_watcher.Built? built
+---@return docker_watcher.error? err  engine (a step failed; `step` is its line, `output` the text before), not_found,
+---  forbidden or invalid (context or Dockerfile), version (BuildKit)
+function Client:build_image(options) end
+
+--- What to build; one of context, remote and dockerfile_text is needed.
+---@class docker_watcher.BuildOptions: docker_watcher.StreamOptions
+---@field context? any  a folder's path; or a reader of a tar archive: a function, or an object with read()
+---@field remote? string  instead, a URL that the Engine fetches: a git repository, an archive, a Dockerfile
+--- "Dockerfile"; relative to the folder, or absolute, in it or not; of a reader a name in the archive
+---@field dockerfile? string
+---@field dockerfile_text? string  the Dockerfile itself
+---@field tag? string  a name for the image
+---@field tags? string[]  more of them
+---@field build_args? table<string, string|number>
+---@field labels? table<string, string|number>
+---@field target? string  a stage of the Dockerfile
+---@field platform? string  "os/arch" or "os/arch/variant"
+---@field no_cache? boolean
+---@field pull? boolean  looks for newer base images
+---@field network? string  for RUN
+---@field cache_from? string|string[]  images
+---@field memory? integer|string  bytes, or "512m"
+---@field memory_swap? integer|string  memory and swap; -1: no limit
+---@field shm_size? integer|string
+---@field cpu_shares? integer
+---@field cpu_period? integer
+---@field cpu_quota? integer
+---@field cpuset_cpus? string  "0-3", "0,1"
+---@field extra_hosts? table<string, string>|string[]  { db = "10.0.0.7" } or { "db:10.0.0.7" }
+---@field squash? boolean  needs an Engine with experimental features
+---@field rm? boolean  removes the containers of steps: true
+---@field force_rm? boolean  … of failed builds too
+--- by registry; false: none. Without it those that the docker command would send
+---@field auth? table<string, docker_watcher.Auth>|false
+---@field buildkit? boolean  false: also what seems to need BuildKit is tried; true is refused, as are the next three
+---@field secrets? any
+---@field ssh? any
+---@field outputs? any
+---@field on_progress? fun(event: docker_watcher.BuildProgress)
+
+---@class docker_watcher.BuildProgress: docker_watcher.Progress
+---@field stream? string  the build's own text; else it is about the pull of a base image
+
+---@class docker_watcher.Built
+---@field id string
+---@field warnings string[]
+---@field output string  the end of the build's text
