@@ -224,6 +224,21 @@ static void header_parameter(lua_State *L, struct call *k, const struct asked *a
   call_header(L, k, name, text, length);
 }
 
+/* Pushes the table of an empty JSON body: those of plugins (privileges, settings) are arrays. */
+static void push_empty(lua_State *L, const struct op *op) {
+  lua_newtable(L);
+  if (strncmp(op->path, "/plugins/", 9) != 0) return;
+  jsonlua_pusharray(L);
+  lua_setmetatable(L, -2);
+}
+
+static int is_empty(lua_State *L, int table) {
+  lua_pushnil(L);
+  if (lua_next(L, table - 1) == 0) return 1;
+  lua_pop(L, 2);
+  return 0;
+}
+
 /* The value at the top is the parameter `body` (kept there). */
 static void body_parameter(lua_State *L, struct call *k, const struct asked *a) {
   const char *type;
@@ -232,7 +247,8 @@ static void body_parameter(lua_State *L, struct call *k, const struct asked *a) 
       if (!lua_istable(L, -1)) {
         lx_misuse(L, "%s: %s: body: table expected, got %s", a->who, k->op->id, luaL_typename(L, -1));
       }
-      lua_pushvalue(L, -1);
+      if (is_empty(L, -1)) push_empty(L, k->op);
+      else lua_pushvalue(L, -1);
       call_body(L, k);
       return;
     case BODY_STREAM:
@@ -278,7 +294,7 @@ static void other_parameters(lua_State *L, struct call *k, const struct asked *a
 /* An archive that is the very point of the operation must be there. */
 static void check_body(lua_State *L, struct call *k, const struct asked *a) {
   if (k->op->body == BODY_JSON && !k->has_body && k->op->verb == VERB_POST) {
-    lua_newtable(L);
+    push_empty(L, k->op);
     call_body(L, k);
   }
   if (k->op->body != BODY_STREAM || k->text || k->upload) return;

@@ -4,9 +4,11 @@
     python3 spec/support/spec-extract.py NEWEST.yaml OLDEST.yaml > spec/fixtures/engine-api-operations.txt
 
 NEWEST is the specification of the newest API version that the project speaks, OLDEST that of the oldest (Docker's site
-has both as https://docs.docker.com/reference/api/engine/version/vX.Y.yaml). spec/unit/ops_spec.lua reads the result:
+has both as https://docs.docker.com/reference/api/engine/version/vX.Y.yaml). spec/support/specification.lua reads the
+result:
 
-    operation ID VERB PATH body=none|json|stream since=1.N query=a,b header=c,d good=200,304
+    operation ID VERB PATH body=none|object|array|stream since=1.N query=a:boolean,b:array header=c,d good=200,304 reply=R
+                              R: object, array, string, binary or none, of the first good status; or upgrade (101)
     field NAME kinds          a field of a request body, at any depth; kinds: array, object, other, joined by commas
 """
 
@@ -55,15 +57,27 @@ def fields(spec, schema, found, seen=()):
             fields(spec, inner, found, seen)
 
 
+def reply(spec, responses):
+    status = min(s for s in responses if str(s)[0] in "123")
+    if str(status) == "101":
+        return "upgrade"
+    schema = responses[status].get("schema")
+    if not schema:
+        return "none"
+    schema = resolve(spec, schema)
+    return "binary" if schema.get("format") == "binary" else schema.get("type", "object")
+
+
 def line(spec, old, name, verb, path, operation):
     parameters = operation.get("parameters", [])
-    place = lambda where: ",".join(p["name"] for p in parameters if p["in"] == where)
-    body = [p["schema"] for p in parameters if p["in"] == "body"]
-    kind_of_body = "none" if not body else "stream" if body[0].get("type") == "string" else "json"
+    query = ",".join(p["name"] + ":" + p["type"] for p in parameters if p["in"] == "query")
+    header = ",".join(p["name"] for p in parameters if p["in"] == "header")
+    body = [resolve(spec, p["schema"]) for p in parameters if p["in"] == "body"]
+    kind_of_body = "none" if not body else {"string": "stream", "array": "array"}.get(body[0].get("type"), "object")
     since = "1." + old["info"]["version"].split(".")[1] if name in {o[0] for o in operations(old)} else LATER[name]
     good = ",".join(sorted(str(s) for s in operation["responses"] if str(s)[0] in "123"))
-    return (f"operation {name} {verb} {path} body={kind_of_body} since={since} query={place('query')} "
-            f"header={place('header')} good={good}")
+    return (f"operation {name} {verb} {path} body={kind_of_body} since={since} query={query} header={header} "
+            f"good={good} reply={reply(spec, operation['responses'])}")
 
 
 def main():

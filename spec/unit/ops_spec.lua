@@ -2,8 +2,7 @@
 -- (spec/fixtures/engine-api-operations.txt, made by spec/support/spec-extract.py).
 
 local core = require "docker_watcher.core"
-
-local FIXTURE = "spec/fixtures/engine-api-operations.txt"
+local specification = require "spec.support.specification"
 
 -- What the daemon does beyond its specification, or the project decided; src/ops.c has the reasons.
 local beyond = {
@@ -12,36 +11,14 @@ local beyond = {
   GetPluginPrivileges = { header = { "X-Registry-Auth" } },
   PluginPush = { header = { "X-Registry-Auth" } },
   ExecStart = { good = { 101 } },
+  PluginDelete = { reply = "empty" }, -- nothing is sent
+  SystemPingHead = { reply = "empty" },
   PluginPull = { good = { 200 } },
   PluginUpgrade = { good = { 200 } },
 }
 
 -- Names that the specification types as an array in one place and as an object in another: an empty table is {}.
 local ambiguous = { Config = true, Options = true }
-
-local function words(text, convert)
-  local list = {}
-  for word in text:gmatch("[^,]+") do list[#list + 1] = convert and convert(word) or word end
-  return list
-end
-
-local function read_fixture()
-  local operations, fields = {}, {}
-  for line in io.lines(FIXTURE) do
-    local id, verb, path, body, since, query, header, good = line:match(
-      "^operation (%S+) (%S+) (%S+) body=(%S+) since=(%S+) query=(%S*) header=(%S*) good=(%S+)$")
-    local name, kinds = line:match("^field (%S+) (%S+)$")
-    if id then
-      operations[#operations + 1] = { id = id, verb = verb, path = path, body = body, since = since,
-        query = words(query), header = words(header), good = words(good, math.tointeger) }
-    elseif name then
-      fields[#fields + 1] = { name = name, kinds = kinds }
-    else
-      assert(line:match("^#"), line)
-    end
-  end
-  return operations, fields
-end
 
 local function with(list, more)
   local all = table.move(list, 1, #list, 1, {})
@@ -50,7 +27,7 @@ local function with(list, more)
   return all
 end
 
-local specified, fields = read_fixture()
+local specified, fields = specification.read()
 local rows, by_id = core.operations(), {}
 for _, row in ipairs(rows) do by_id[row.id] = row end
 
@@ -67,18 +44,24 @@ describe("the table of operations", function()
   for _, operation in ipairs(specified) do
     it("states the specification's facts about " .. operation.id, function()
       local row, more = by_id[operation.id], beyond[operation.id] or {}
-      assert.same({ operation.verb, operation.path, operation.body, operation.since },
+      local body = (operation.body == "object" or operation.body == "array") and "json" or operation.body
+      assert.same({ operation.verb, operation.path, body, operation.since },
         { row.verb, row.path, row.body, row.since })
       assert.same(with(operation.query, more.query), with(row.query))
       assert.same(with(operation.header, more.header), with(row.header))
       assert.same(with(operation.good, more.good), with(row.good))
+      local replies = { object = "json items", array = "json", string = "text json", binary = "frames bytes",
+        none = "empty progress bytes hijack", upgrade = "hijack" }
+      local may_be = more.reply or replies[operation.reply]
+      assert.truthy((" " .. may_be .. " "):find(" " .. row.reply .. " ", 1, true), row.reply)
     end)
   end
 
   it("goes beyond the specification only where it says so", function()
     for id, more in pairs(beyond) do
       local row = by_id[id]
-      for part, list in pairs(more) do
+      if more.reply then assert.equal(more.reply, row.reply) end
+      for part, list in pairs { query = more.query, header = more.header, good = more.good } do
         local found = 0
         for _, have in ipairs(row[part]) do
           for _, one in ipairs(list) do found = found + (have == one and 1 or 0) end
