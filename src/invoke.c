@@ -390,7 +390,11 @@ static int invoke(lua_State *L, const char *id, const char *name, const char *su
   path_parameters(L, k, a);
   other_parameters(L, k, a);
   check_body(L, k, a);
-  if (ops_has(op->header, "X-Registry-Auth", 15)) auth_parameter(L, k, a);
+  if (ops_has(op->header, "X-Registry-Auth", 15)) {
+    auth_parameter(L, k, a);
+  } else if (lx_option(L, k->options, "auth") != LUA_TNIL) {
+    return lx_misuse(L, "%s: %s: option 'auth': it takes no X-Registry-Auth", a->who, op->id);
+  }
   if (op->reply == REPLY_PROGRESS) k->refused = refused;
   if (op->reply == REPLY_FRAMES || op->reply == REPLY_HIJACK) prepare_output(L, k, a);
   if (op->reply == REPLY_HIJACK && !k->upgrade) return call_run(L, k, any_done);

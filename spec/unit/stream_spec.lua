@@ -43,6 +43,8 @@ end
 
 local RS = "\30"
 
+local sanitized = os.getenv "DW_PRELOAD" ~= nil -- freed memory is kept for a while then
+
 -- Bytes of this process that are in memory.
 local function resident()
   return tonumber(env.read_file("/proc/self/status"):match("VmRSS:%s+(%d+)")) << 10
@@ -263,7 +265,7 @@ describe("a stream of bytes", function()
       if size % (4 << 20) < #bytes then most = math.max(most, resident() - before) end
     end
     assert.equal(64 << 20, size)
-    assert.is_true(most < 4 << 20, most .. " bytes more")
+    if not sanitized then assert.is_true(most < 4 << 20, most .. " bytes more") end
   end)
 
   it("that is cut is interrupted", function()
@@ -450,6 +452,10 @@ describe("what is not offered", function()
   it("is an option of another kind of operation", function()
     local client = serve {}
     assert.error_matches(function() client:call("ContainerList", {}, { tty = true }) end, "unknown option 'tty'")
+    for _, operation in ipairs { "ContainerList", "SystemEvents", "ImageBuild" } do
+      assert.error_matches(function() client:call(operation, { body = operation == "ImageBuild" and "x" or nil },
+        { auth = { username = "a", password = "b" } }) end, operation .. ": option 'auth': it takes no")
+    end
     assert.error_matches(function() client:call("SystemEvents", {}, { idle_timout = 1 }) end,
       "did you mean 'idle_timeout'")
   end)
