@@ -3,24 +3,16 @@
 local docker = require "docker_watcher.docker"
 local loop = require "docker_watcher.loop"
 local env = require "spec.support.env"
+local given = require "spec.support.given"
 local scripted = require "spec.support.scripted"
 
 describe("create_container", function()
   local client
 
-  before_each(function() client = assert(docker.connect { host = env.docker_host }) end)
-  after_each(function()
-    client:close()
-    env.cleanup()
-  end)
+  before_each(function() client = given.client() end)
+  after_each(env.cleanup)
 
-  --- Creates one that is removed at cleanup.
-  local function create(options)
-    options.image = options.image or env.image
-    local c = assert(client:create_container(options))
-    env.dispose("container", c.id)
-    return c
-  end
+  local function create(options) return given.container(client, options) end
 
   local function inspect(c)
     local status, body = env.engine("GET", "/containers/" .. c.id .. "/json")

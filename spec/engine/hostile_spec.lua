@@ -4,25 +4,20 @@
 
 local docker = require "docker_watcher.docker"
 local env = require "spec.support.env"
+local given = require "spec.support.given"
 local loop = require "docker_watcher.loop"
 local scripted = require "spec.support.scripted"
 
+local start = given.server
+
 local LONG = 30 -- seconds: a wait that has to end long before
 local LIST = "/v1.41/containers/json"
-
-local function start(scenario)
-  local server = scripted.start(scenario)
-  env.defer(function() server:stop() end)
-  return server
-end
 
 local function connect(server, options)
   options = options or {}
   options.host = server.host
   options.timeout = options.timeout or LONG
-  local client = assert(docker.connect(options))
-  env.defer(function() client:close() end)
-  return client
+  return given.client(options)
 end
 
 -- A server whose first answer to ContainerList is `reply` and whose further ones are good, and its client.

@@ -4,7 +4,10 @@
 local cjson = require "cjson"
 local docker = require "docker_watcher.docker"
 local env = require "spec.support.env"
+local given = require "spec.support.given"
 local scripted = require "spec.support.scripted"
+
+local failed = given.failure
 
 local null = cjson.null
 local id = "sha256:" .. ("cd"):rep(32)
@@ -13,21 +16,12 @@ local digest = "sha256:" .. ("ab"):rep(32)
 describe("images", function()
   local client
 
-  before_each(function() client = assert(docker.connect { host = env.docker_host }) end)
-  after_each(function()
-    client:close()
-    env.cleanup()
-  end)
+  before_each(function() client = given.client() end)
+  after_each(env.cleanup)
 
   local function load(options, tag)
     local name = env.dispose("image", ("%s:%s"):format(env.name("dw-images"), tag or "1.0"))
     return name, env.tinyimage(name, "--load --label spec=" .. name .. " " .. (options or ""))
-  end
-
-  local function failed(kind, result, err)
-    assert.is_nil(result)
-    assert.equal(kind, err.kind, tostring(err))
-    return err
   end
 
   describe("inspect_image", function()

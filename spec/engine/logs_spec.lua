@@ -3,30 +3,22 @@
 local docker = require "docker_watcher.docker"
 local loop = require "docker_watcher.loop"
 local env = require "spec.support.env"
+local given = require "spec.support.given"
 local scripted = require "spec.support.scripted"
 
---- A frame of multiplexed output.
-local function frame(stream, text)
-  return string.pack(">I1xxxs4", stream, text)
-end
+local frame = given.frame
 
 describe("logs", function()
   local client
 
-  before_each(function() client = assert(docker.connect { host = env.docker_host }) end)
-  after_each(function()
-    client:close()
-    env.cleanup()
-  end)
+  before_each(function() client = given.client() end)
+  after_each(env.cleanup)
 
   --- Starts one that is removed at cleanup.
   local function start(script, options)
     options = options or {}
     options.image, options.cmd = env.image, { "sh", "-c", script }
-    local c = assert(client:create_container(options))
-    env.dispose("container", c.id)
-    assert.is_true(client:start_container(c.id))
-    return c
+    return given.running(client, options)
   end
 
   --- Starts one and waits for its end.

@@ -5,18 +5,18 @@ local cjson = require "cjson"
 local docker = require "docker_watcher.docker"
 local loop = require "docker_watcher.loop"
 local env = require "spec.support.env"
+local given = require "spec.support.given"
 local scripted = require "spec.support.scripted"
+
+local failed = given.failure
 
 local RACERS = 20
 
 describe("networks", function()
   local client
 
-  before_each(function() client = assert(docker.connect { host = env.docker_host }) end)
-  after_each(function()
-    client:close()
-    env.cleanup()
-  end)
+  before_each(function() client = given.client() end)
+  after_each(env.cleanup)
 
   local function new_name() return env.dispose("network", env.name("dw-networks")) end
 
@@ -33,12 +33,6 @@ describe("networks", function()
     local status, network = env.engine("GET", "/networks/" .. name)
     assert.equal(200, status)
     return network
-  end
-
-  local function failed(kind, result, err)
-    assert.is_nil(result)
-    assert.equal(kind, err.kind, tostring(err))
-    return err
   end
 
   describe("ensure_network", function()

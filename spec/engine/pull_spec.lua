@@ -5,6 +5,7 @@ local cjson = require "cjson"
 local docker = require "docker_watcher.docker"
 local loop = require "docker_watcher.loop"
 local env = require "spec.support.env"
+local given = require "spec.support.given"
 local scripted = require "spec.support.scripted"
 
 -- Its base64 in the JSON of X-Registry-Auth has characters of both alphabets' differences.
@@ -16,11 +17,8 @@ local id = "sha256:" .. ("cd"):rep(32)
 describe("pull_image", function()
   local client
 
-  before_each(function() client = assert(docker.connect { host = env.docker_host }) end)
-  after_each(function()
-    client:close()
-    env.cleanup()
-  end)
+  before_each(function() client = given.client() end)
+  after_each(env.cleanup)
 
   -- Pushes an image that no other spec has; answers its repository and digest.
   local function push(tag, registry, options)

@@ -4,23 +4,17 @@
 local child = require "spec.support.child"
 local docker = require "docker_watcher.docker"
 local env = require "spec.support.env"
+local given = require "spec.support.given"
 local loop = require "docker_watcher.loop"
-local scripted = require "spec.support.scripted"
+
+local start = given.server
 
 local OURS = 55 -- OPS_NEWEST
-
-local function start(scenario)
-  local server = scripted.start(scenario)
-  env.defer(function() server:stop() end)
-  return server
-end
 
 local function connect(server, options)
   options = options or {}
   options.host = server.host
-  local client = assert(docker.connect(options))
-  env.defer(function() client:close() end)
-  return client
+  return given.client(options)
 end
 
 -- "HEAD /_ping", "GET /v1.41/info", …

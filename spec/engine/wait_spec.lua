@@ -3,7 +3,10 @@
 local docker = require "docker_watcher.docker"
 local loop = require "docker_watcher.loop"
 local env = require "spec.support.env"
+local given = require "spec.support.given"
 local scripted = require "spec.support.scripted"
+
+local fails, frame = given.failure, given.frame
 
 -- It ignores SIGTERM: process 1 has no default handlers.
 local STUBBORN <const> = { "sleep", "3600" }
@@ -13,40 +16,14 @@ local function inspection(state, restarts)
   return { json = { Id = "a", RestartCount = restarts or 0, State = state, Config = { Tty = false } } }
 end
 
---- A frame of multiplexed output.
-local function frame(stream, text)
-  return string.pack(">I1xxxs4", stream, text)
-end
-
 describe("waiting:", function()
   local client
 
-  before_each(function() client = assert(docker.connect { host = env.docker_host }) end)
-  after_each(function()
-    client:close()
-    env.cleanup()
-  end)
+  before_each(function() client = given.client() end)
+  after_each(env.cleanup)
 
-  --- Creates one that is removed at cleanup.
-  local function create(options)
-    options = options or {}
-    options.image = options.image or env.image
-    local c = assert(client:create_container(options))
-    env.dispose("container", c.id)
-    return c
-  end
-
-  local function start(options)
-    local c = create(options)
-    assert.is_true(client:start_container(c.id))
-    return c
-  end
-
-  local function fails(kind, ok, err)
-    assert.is_nil(ok)
-    assert.equal(kind, err.kind, tostring(err))
-    return err
-  end
+  local function create(options) return given.container(client, options) end
+  local function start(options) return given.running(client, options) end
 
   local function has(text, err)
     assert.truthy(err.message:find(text, 1, true), err.message)
