@@ -119,8 +119,15 @@ static void send_ping(lua_State *L, struct call *k) {
 /* CALL_AGAIN, or the results of a refusal before anything is sent. */
 static int send_request(lua_State *L, struct call *k) {
   struct transfer_request request;
-  if (k->op->since > k->client->version) return call_needs(L, k, k->op->id, k->op->since);
+  const char *what = k->op->since >= k->needed ? k->op->id : k->needed_what;
+  int since = k->op->since >= k->needed ? k->op->since : k->needed;
+  if (since > k->client->version) {
+    if (k->negotiations || k->client->pinned) return call_needs(L, k, what, since);
+    send_ping(L, k); /* another Engine may be there by now */
+    return CALL_AGAIN;
+  }
   trace_end(L, k, 0);
+  k->version = k->client->version;
   call_make_request(L, k, &request);
   k->state = k->opens ? CALL_OPEN : CALL_SENT;
   start(L, k, &request);
@@ -179,14 +186,14 @@ static int replied(lua_State *L, struct call *k) {
       const char *newest = transfer_header(k->transfer, "Api-Version", &length);
       int may_repeat = !k->client->pinned && k->negotiations < NEGOTIATIONS && k->upload <= UPLOAD_READY;
       if (may_repeat && newest && parse_version(newest, length)) {
-        int before = k->client->version, n = settle_version(L, k);
+        int n = settle_version(L, k);
         if (n != 0) return n;
         k->negotiations++;
         k->resent++;
-        if (k->client->version != before) return send_request(L, k);
+        if (k->client->version != k->version) return send_request(L, k);
       }
       return call_fail(L, k, KIND_VERSION, "the Engine at %s refuses API version 1.%d: %s", k->client->host,
-                       k->client->version, call_message(L, k));
+                       k->version, call_message(L, k));
     }
     return k->refused ? k->refused(L, k) : call_fail_status(L, k);
   }
@@ -330,8 +337,9 @@ int call_ping(lua_State *L, struct call *k, call_finish finish) {
   return go(L, k);
 }
 
-int call_negotiate(lua_State *L, struct call *k, call_finish finish) {
-  if (k->client->version == 0) return call_ping(L, k, finish);
+int call_negotiate(lua_State *L, struct call *k, int since, call_finish finish) {
+  int version = k->client->version;
+  if (version == 0 || (version < since && !k->client->pinned)) return call_ping(L, k, finish);
   k->finish = finish;
   k->op = NULL;
   k->state = CALL_BEGUN;

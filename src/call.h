@@ -81,6 +81,9 @@ struct call {
   uint64_t phase_until;
   int waiting;             /* wait_begin was called */
   int negotiations;        /* so many times in this call */
+  int version;             /* the request was sent in; the client's may be another by now, for another call's sake */
+  int needed;              /* what was seen by call_needs as given: the newest such version, and what for */
+  const char *needed_what;
   int by_get;              /* the ping is repeated as a GET */
   int opens;               /* the request is call_run_open's */
   int top;                 /* the stack is kept up to here from one request to the next: the box, or more */
@@ -169,8 +172,9 @@ void call_accept(struct call *k, int status);
 int call_run(lua_State *L, struct call *k, call_finish finish);
 int call_run_stream(lua_State *L, struct call *k, call_feed feed, call_finish finish);
 int call_pause(lua_State *L, struct call *k, double seconds, call_finish finish); /* sleeps first */
-/* Makes sure that the version is known, without another request where it is. */
-int call_negotiate(lua_State *L, struct call *k, call_finish finish);
+/* Makes sure that the version is known, without another request where it is. Where it is below 1.{since}, the Engine is
+** asked again: it may have been replaced. */
+int call_negotiate(lua_State *L, struct call *k, int since, call_finish finish);
 int call_ping(lua_State *L, struct call *k, call_finish finish); /* asks in any case */
 /* Takes the running request out of call_run's hands, once its headers are there and its status is good: finish is
 ** then called at once and the transfer goes on (stream.c). */
@@ -200,8 +204,8 @@ int call_expect(lua_State *L, struct call *k, enum json_type type);
 
 /* Minor of the negotiated version: 41 for "1.41". Known in every finish function. */
 int call_version(const struct call *k);
-/* 0, or nil, err kind=version and 2 where the negotiated version is below 1.{since}: `what` is the option that it
-** lacks. */
+/* 0, or nil, err kind=version and 2 where the negotiated version is below 1.{since}: `what` (a literal) is the option
+** that it lacks. The same comes of the request where the Engine turns out to be an older one by then. */
 int call_needs(lua_State *L, struct call *k, const char *what, int since);
 
 /* Driving an upload, for whoever waits for the call (call.c, stream.c); k->box and its user values are on the stack.

@@ -90,6 +90,7 @@ struct call *call_begin(lua_State *L, const char *name, int options, const struc
   k->first_byte = k->idle = -1;
   k->phase = NULL;
   k->traced = k->resent = 0;
+  k->needed = 0;
   luaL_checkstack(L, 20, NULL);
   k->state = CALL_BEGUN;
   k->name = name;

@@ -119,7 +119,10 @@ int call_expect(lua_State *L, struct call *k, enum json_type type) {
 }
 
 int call_needs(lua_State *L, struct call *k, const char *what, int since) {
-  if (k->client->version >= since) return 0;
+  if (k->client->version >= since) {
+    if (since > k->needed) k->needed = since, k->needed_what = what;
+    return 0;
+  }
   return call_fail(L, k, KIND_VERSION, "%s needs API version 1.%d; the version in use with %s is 1.%d", what, since,
                    k->client->host, k->client->version);
 }

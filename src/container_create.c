@@ -299,5 +299,5 @@ int meth_create_container(lua_State *L) {
   call_request(L, k, "ContainerCreate");
   lua_pushvalue(L, BODY(k));
   call_body(L, k); /* what can't be sent is misuse, and found here */
-  return newest_gate(L, BODY(k), &since) ? call_negotiate(L, k, version_known) : send_create(L, k);
+  return newest_gate(L, BODY(k), &since) ? call_negotiate(L, k, since, version_known) : send_create(L, k);
 }

@@ -128,5 +128,5 @@ int meth_logs(lua_State *L) {
   struct call *k = container_begin(L, "logs", known);
   check_options(L, k);
   call_stream_timeouts(L, k, 1);
-  return call_negotiate(L, k, version_known);
+  return call_negotiate(L, k, 0, version_known);
 }

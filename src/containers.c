@@ -14,6 +14,7 @@
 #include "ref.h"
 
 #define DEFAULT_STOP_TIMEOUT 10 /* seconds, the Engine's own */
+#define SIGNAL_SINCE 42         /* API version: stop and restart take a signal */
 
 /* ---- shared by the container files ---- */
 
@@ -75,7 +76,7 @@ static int send_stop(lua_State *L, struct call *k) {
 }
 
 static int version_known(lua_State *L, struct call *k) {
-  int failed = call_needs(L, k, "option 'signal'", 42);
+  int failed = call_needs(L, k, "option 'signal'", SIGNAL_SINCE);
   return failed ? failed : send_stop(L, k);
 }
 
@@ -93,7 +94,7 @@ static int stop(lua_State *L, const char *name, int which) {
   k->step = which;
   if (seconds < 0) call_no_default_timeout(L, k); /* as long as it takes */
   else call_add_timeout(k, (double)seconds);
-  return signal ? call_negotiate(L, k, version_known) : send_stop(L, k);
+  return signal ? call_negotiate(L, k, SIGNAL_SINCE, version_known) : send_stop(L, k);
 }
 
 /* client:stop_container(id, { stop_timeout=10, signal="SIGTERM" }) -> true */

@@ -304,10 +304,8 @@ static int create(lua_State *L, struct call *k) {
     lx_option(L, k->options, names[i][0]);
     lua_setfield(L, -2, names[i][1]);
   }
-  if (call_version(k) < SINCE_UNIQUE) {
-    lua_pushboolean(L, 1);
-    lua_setfield(L, -2, "CheckDuplicate");
-  }
+  lua_pushboolean(L, 1); /* always: the Engine may be an older one by now */
+  lua_setfield(L, -2, "CheckDuplicate");
   set_driver_options(L, k, e);
   set_ipam(L, k);
   call_body(L, k);

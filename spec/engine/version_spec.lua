@@ -106,6 +106,50 @@ describe("negotiation (semantics 1, 3)", function()
     for _, line in ipairs(asked(server)) do assert.is_true(line == "HEAD /_ping" or line == "GET /v1.44/info") end
   end)
 
+  -- What needs 1.42 by its row, 1.42 by an option, 1.44 by a field.
+  local gated = {
+    VolumeUpdate = function(client)
+      return client:call("VolumeUpdate", { name = "v", version = 1, body = { Spec = {} } })
+    end,
+    ["stop_container's signal"] = function(client) return client:stop_container("web", { signal = "SIGINT" }) end,
+    ["create_container's start_interval"] = function(client)
+      return client:create_container { image = "x", name = "web", healthcheck = { start_interval = 1 } }
+    end,
+  }
+  local answers = { { prefix = "/v1.44/containers/create", reply = { status = 201, json = { Id = "new" } } },
+    { method = "POST", prefix = "/v1.44/", reply = { status = 204 } }, { method = "PUT", prefix = "/v1.44/" }, info }
+
+  for what, call in pairs(gated) do
+    it("is done anew where the version lacks something: " .. what, function()
+      local server = start { api_version = false, routes = {
+        { path = "/_ping", replies = { pong "1.41", pong "1.44" } }, table.unpack(answers),
+      } }
+      local client = connect(server)
+      assert(client:info())
+      assert(call(client))
+      local lines = asked(server)
+      assert.same({ "HEAD /_ping", "GET /v1.41/info", "HEAD /_ping" }, { table.unpack(lines, 1, 3) })
+      assert.matches("^%u+ /v1%.44/", lines[4])
+      assert.equal(4, #lines)
+    end)
+
+    it("that ends lower leaves nothing out: " .. what, function()
+      local server = start { api_version = "1.44", routes = {
+        { prefix = "/v1.44/info", reply = info.reply },
+        { prefix = "/v1.44/", reply = { status = 400, headers = { ["Api-Version"] = "1.41" }, json = { message =
+          "client version 1.44 is too new. Maximum supported API version is 1.41" } } },
+        { prefix = "/v1.41/", reply = { status = 201, json = { Id = "without" } } },
+      } }
+      local client = connect(server)
+      assert(client:info())
+      local value, err = call(client)
+      assert.is_nil(value)
+      assert.equal("version", err.kind)
+      assert.matches("needs API version 1%.4[24]; the version in use with .* is 1%.41", err.message)
+      for _, line in ipairs(asked(server)) do assert.is_nil(line:find("/v1.41/", 1, true), line) end
+    end)
+  end
+
   it("is done anew by each ping, and a newer engine is seen", function()
     local server = start { api_version = false, routes = {
       { path = "/_ping", replies = { pong "1.41", pong "1.44" } }, info,
@@ -275,8 +319,20 @@ describe("an operation that the version lacks (semantics 4)", function()
       assert.equal("VolumeUpdate v: VolumeUpdate needs API version 1.42; the version in use with " .. server.host ..
         " is 1.41", err.message)
     end
-    assert.same({ "HEAD /_ping" }, asked(server))
+    assert.same({ "HEAD /_ping", "HEAD /_ping" }, asked(server)) -- each call looks for a newer Engine
     assert(client:info())
+  end)
+
+  it("is kind version at once where the version is pinned", function()
+    local server = start { routes = { info } }
+    local client = connect(server, { api_version = "1.41" })
+    local value, err = client:call("VolumeUpdate", { name = "v", version = 1, body = { Spec = {} } })
+    assert.is_nil(value)
+    assert.equal("version", err.kind)
+    value, err = client:stop_container("web", { signal = "SIGINT" })
+    assert.is_nil(value)
+    assert.equal("version", err.kind)
+    assert.same({}, asked(server))
   end)
 
   it("is sent where the engine has it", function()
