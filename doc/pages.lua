@@ -14,6 +14,8 @@ pages.sources = {
   { "lua/docker_watcher/_meta/containers.lua" },
   { "lua/docker_watcher/_meta/images.lua" },
   { "lua/docker_watcher/_meta/networks.lua" },
+  { "lua/docker_watcher/_meta/exec.lua" },
+  { "lua/docker_watcher/_meta/events.lua" },
   { "lua/docker_watcher/_meta/stream.lua" },
   { "lua/docker_watcher/_meta/loop.lua", module = "docker_watcher.loop" },
   { "lua/docker_watcher/_meta/http.lua", module = "docker_watcher.http" },

@@ -13,6 +13,15 @@ local written_in_lua = {
   export = "copy",
   pull_image = "pull",
   stat_path = "copy",
+  events = "events", stats = "stats",
+  exec = "exec", exec_stream = "exec", attach = "exec",
+  top = "container_more", changes = "container_more", commit = "container_more",
+  rename_container = "container_more", pause_container = "container_more", unpause_container = "container_more",
+  kill_container = "container_more", resize_container = "container_more",
+  save_image = "image_files", load_image = "image_files", import_image = "image_files", push_image = "image_files",
+  search = "image_files", image_history = "image_files",
+  system_df = "prune", prune_containers = "prune", prune_images = "prune", prune_networks = "prune",
+  prune_volumes = "prune", prune_build_cache = "prune",
 }
 for name, file in pairs(written_in_lua) do
   core.client_methods[name] = function(...)

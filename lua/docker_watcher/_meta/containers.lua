@@ -299,3 +299,77 @@ function Client:stat_path(id, path, options) end
 ---@return docker_watcher.Stream? stream  of bytes
 ---@return docker_watcher.error? err  not_found
 function Client:export(id, options) end
+
+--- What runs in a container, as ps lists it.
+---@param id any
+---@param options? docker_watcher.TopOptions
+---@return { titles: string[], processes: string[][] }? processes
+---@return docker_watcher.error? err  not_found, conflict or engine (it is not running)
+function Client:top(id, options) end
+
+---@class docker_watcher.TopOptions: docker_watcher.CallOptions
+---@field ps_args? string  "-ef"
+
+--- What differs in a container's file system from its image.
+---@param id any
+---@param options? docker_watcher.CallOptions
+---@return { path: string, kind: "added"|"modified"|"deleted" }[]? changes
+---@return docker_watcher.error? err  not_found
+function Client:changes(id, options) end
+
+--- Makes an image of a container.
+---@param id any
+---@param options? docker_watcher.CommitOptions
+---@return { id: string }? image
+---@return docker_watcher.error? err  not_found
+function Client:commit(id, options) end
+
+---@class docker_watcher.CommitOptions: docker_watcher.CallOptions
+---@field repository? string  its name
+---@field tag? string
+---@field message? string
+---@field author? string
+---@field pause? boolean  the container meanwhile: true
+---@field changes? string|string[]  lines of a Dockerfile: "ENV A=b"
+---@field config? table  the Engine's ContainerConfig
+
+--- Gives a container another name.
+---@param id any
+---@param name string
+---@param options? docker_watcher.CallOptions
+---@return true? renamed
+---@return docker_watcher.error? err  not_found, conflict (the name is taken)
+function Client:rename_container(id, name, options) end
+
+--- Freezes a container's processes.
+---@param id any
+---@param options? docker_watcher.CallOptions
+---@return true? paused
+---@return docker_watcher.error? err  not_found, conflict (it is paused, or not running)
+function Client:pause_container(id, options) end
+
+--- Thaws them.
+---@param id any
+---@param options? docker_watcher.CallOptions
+---@return true? unpaused
+---@return docker_watcher.error? err  not_found, conflict (it is not paused)
+function Client:unpause_container(id, options) end
+
+--- Sends a container's first process a signal.
+---@param id any
+---@param options? docker_watcher.KillOptions
+---@return true? sent
+---@return docker_watcher.error? err  not_found, conflict (it is not running)
+function Client:kill_container(id, options) end
+
+---@class docker_watcher.KillOptions: docker_watcher.CallOptions
+---@field signal? string  "SIGKILL"
+
+--- Tells a container's terminal its size.
+---@param id any
+---@param rows integer
+---@param columns integer
+---@param options? docker_watcher.CallOptions
+---@return true? resized
+---@return docker_watcher.error? err  not_found, conflict (it is not running)
+function Client:resize_container(id, rows, columns, options) end

@@ -185,3 +185,90 @@ function Client:build_image(options) end
 ---@field id string
 ---@field warnings string[]
 ---@field output string  the end of the build's text
+
+--- Images as a tar archive, as `docker save` makes it.
+---
+--- It comes as a stream and is never whole in memory. With `path` it is written to a file, which takes that name only
+--- when it is complete.
+---@param names any  an image, or a list of them
+---@param options? docker_watcher.SaveOptions
+---@return docker_watcher.Stream|{ path: string, size: integer }? archive  a stream of bytes; with path, what was
+---  written
+---@return docker_watcher.error? err  not_found, invalid (the file cannot be written)
+function Client:save_image(names, options) end
+
+---@class docker_watcher.SaveOptions: docker_watcher.StreamOptions
+---@field platform? string  "os/architecture[/variant]"; needs API 1.48
+---@field path? string  of the file
+
+--- Loads images from a tar archive.
+---@param source any  bytes, a function that gives some until nil, an object with read(), or { path = file }
+---@param options? docker_watcher.LoadOptions
+---@return { images: string[] }? loaded  their names, or ids where they have none
+---@return docker_watcher.error? err  engine or stream (no image archive), not_found (the file)
+function Client:load_image(source, options) end
+
+---@class docker_watcher.LoadOptions: docker_watcher.CallOptions
+---@field platform? string  "os/architecture[/variant]"; needs API 1.48
+---@field on_progress? fun(event: docker_watcher.Progress)
+---@field idle_timeout? number  seconds between two pieces of the reply
+
+--- Makes an image of one layer from a tar archive of a file system.
+---@param source any  as load_image's
+---@param options? docker_watcher.ImportOptions
+---@return { id: string }? image
+---@return docker_watcher.error? err
+function Client:import_image(source, options) end
+
+---@class docker_watcher.ImportOptions: docker_watcher.CallOptions
+---@field repository? string  its name
+---@field tag? string
+---@field message? string
+---@field platform? string  "os/architecture"
+---@field changes? string|string[]  lines of a Dockerfile: "CMD /server"
+---@field on_progress? fun(event: docker_watcher.Progress)
+---@field idle_timeout? number  seconds between two pieces of the reply
+
+--- Pushes one tag to its registry.
+---@param image any  "registry.example.com/acme/web", with or without tag
+---@param tag? string  "latest" where there is none
+---@param options? docker_watcher.PushOptions
+---@return { tag: string?, digest: string?, size: integer? }? pushed
+---@return docker_watcher.error? err  not_found (there is no such image), unauthorized, and those of credential helpers
+function Client:push_image(image, tag, options) end
+
+---@class docker_watcher.PushOptions: docker_watcher.CallOptions
+---@field auth? docker_watcher.Auth|false  as pull_image's
+---@field platform? string  "os/architecture[/variant]"; needs API 1.46
+---@field on_progress? fun(event: docker_watcher.Progress)
+---@field idle_timeout? number  seconds between two pieces of the reply
+
+--- Asks Docker Hub for images.
+---@param term string
+---@param options? docker_watcher.SearchOptions
+---@return { name: string, description: string, stars: integer, official: boolean }[]? found
+---@return docker_watcher.error? err
+function Client:search(term, options) end
+
+---@class docker_watcher.SearchOptions: docker_watcher.CallOptions
+---@field limit? integer  25
+---@field official? boolean  only official ones, or only others
+---@field stars? integer  so many at least
+
+--- The steps that made an image, the newest first.
+---@param image any
+---@param options? docker_watcher.HistoryOptions
+---@return docker_watcher.Step[]? steps
+---@return docker_watcher.error? err  not_found
+function Client:image_history(image, options) end
+
+---@class docker_watcher.HistoryOptions: docker_watcher.CallOptions
+---@field platform? string  "os/architecture[/variant]"; needs API 1.48
+
+---@class docker_watcher.Step
+---@field id? string
+---@field created integer  seconds since 1970
+---@field created_by string
+---@field size integer  bytes
+---@field comment? string
+---@field tags string[]
