@@ -236,6 +236,48 @@ describe("memory that runs out at any point", function()
         assert(client:ping())
       end
     ]],
+    ["archives"] = [[
+      local tar = require "docker_watcher.tar"
+      table.concat { ("x"):rep(5000) } -- Lua 5.4 does not survive that its first large buffer can't be made
+      local ignore = require "docker_watcher.docker.ignore"
+      local dir = debug.getinfo(1, "S").source:match("^@(.*)/")
+      local function work(name)
+        local there, list = dir .. "/" .. name, assert(ignore.parse("*\n!program.lua\n!*/a"))
+        local reader <close> = tar.pack({
+          { path = dir, name = "d", filter = ignore.filter(list) }, { name = ("n/"):rep(90) .. "x", data = ("x"):rep(100000) },
+          { name = "h", type = "hardlink", link = "d/program.lua" }, { name = "l", type = "symlink", link = "\xE4" },
+        }, { uid = 0 })
+        local pieces = {}
+        while true do
+          local piece, err = reader:read()
+          if err then return nil, err end
+          if not piece then break end
+          pieces[#pieces + 1] = piece
+        end
+        local bytes, names = table.concat(pieces), 0
+        local function source()
+          local at = 1
+          return function()
+            local piece = bytes:sub(at, at + 49999)
+            at = at + #piece
+            return piece ~= "" and piece or nil
+          end
+        end
+        local archive <close> = tar.unpack(source())
+        while true do
+          local entry, err = archive:next()
+          if err then return nil, err end
+          if not entry then break end
+          names = names + 1
+          local _, problem = entry:read()
+          if problem then return nil, problem end
+        end
+        local done, err = tar.extract(source(), there)
+        if not done then return nil, err end
+        return names == 5 and done.files == 2 and done.links == 2 and tar.stat(there) ~= nil
+      end
+      return function() return work("one") end, function() assert(work("two")) end
+    ]],
     ["requests, signals, steps"] = [[
       local url = "http://127.0.0.1:1/"
       return function()
@@ -262,7 +304,8 @@ describe("memory that runs out at any point", function()
   -- Lua's own allocations, then those of C (which sanitizers want for themselves).
   for _, heap in ipairs(sanitized and { "Lua" } or { "Lua", "C" }) do
     for name, source in pairs(programs) do
-      it(("is an error or none, and the next call works: %s, %s #heavy"):format(heap, name), function()
+      -- libarchive answers some failures with abort().
+      if not (heap == "C" and name == "archives") then it(("is an error or none, and the next call works: %s, %s #heavy"):format(heap, name), function()
         local dir = env.tmpdir()
         local program = dir .. "/allocfail"
         env.run(("${CC:-cc} -O1 -g -std=gnu11 -rdynamic %s spec/support/allocfail.c -o %s " ..
@@ -285,7 +328,7 @@ describe("memory that runs out at any point", function()
           assert.is_true(tonumber(points) > 20)
           if mode == "persistent" then assert.is_true(tonumber(errors) > 20) end
         end
-      end)
+      end) end
     end
   end
 end)

@@ -92,7 +92,7 @@ static void tell(struct untar *u, struct archive *a) {
   u->error = archive_errno(a);
   if (!text) text = "unknown error";
   if (u->error > 0 && u->error != BAD_FORMAT && !strstr(text, strerror(u->error))) {
-    snprintf(u->message, sizeof u->message, "%s: %s", text, strerror(u->error));
+    snprintf(u->message, sizeof u->message, "%s (%s)", strerror(u->error), text); /* the text has a path in it */
   } else {
     snprintf(u->message, sizeof u->message, "%s", text);
   }
