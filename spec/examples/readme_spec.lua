@@ -56,6 +56,36 @@ describe("the README", function()
     assert.matches(name:gsub("%-", "%%-") .. "\tcreated", env.run(env.lua .. " " .. env.quote(file)))
   end)
 
+  it("shows an exec and events that do as it says", function()
+    local code
+    for _, block in ipairs(blocks("lua")) do
+      if block:find("client:events", 1, true) then code = block end
+    end
+    local name = env.dispose("container", env.name("readme"))
+    local command = { "sh", "-c", "trap exit TERM; while :; do sleep 0.1; done" }
+    assert.equal(201, (env.engine("POST", "/containers/create?name=" .. name, { Image = env.image, Cmd = command })))
+    assert.equal(204, (env.engine("POST", "/containers/" .. name .. "/start")))
+    local file = env.tmpdir() .. "/exec.lua"
+    env.write_file(file, ([[
+      local client <close> = assert(require("docker_watcher.docker").connect {})
+      local loop = require "docker_watcher.loop"
+      local ran
+      local function print(...) ran = true io.write(table.concat({ ... }, "\t"), "\n") end
+      local function readme() %s end
+      loop.run(function()
+        local seen
+        loop.spawn(function() -- once the exec has ended, until the stream of events has seen one
+          repeat loop.sleep(0.01) until ran
+          repeat client:restart_container("%s", { stop_timeout = 0 }) until seen
+        end)
+        readme()
+        seen = true
+      end)]]):format((code:gsub('"web"', '"' .. name .. '"')), name))
+    local out = env.run(env.lua .. " " .. env.quote(file))
+    assert.matches("^0\t5\n\t\n", out)
+    assert.truthy(out:find("die\t" .. name, 1, true), out)
+  end)
+
   it("shows how examples/luv.lua and a cqueues program host us", function()
     local luv, cqueues
     for _, code in ipairs(blocks("lua")) do
@@ -76,12 +106,13 @@ describe("the README", function()
     assert.truthy(readme:find((env.read_file("examples/client.lua"):gsub("^.-\n\n", "")), 1, true))
   end)
 
-  it("names methods that the client has", function()
+  it("names methods that the client, or a process in a container, has", function()
     local client <close> = assert(require("docker_watcher.docker").connect { host = "unix:///nowhere.sock" })
+    local process = require("docker_watcher.docker.exec").methods
     local named = 0
     for method in readme:gmatch("`([a-z]+_[a-z]+)`") do
       if not method:find("^docker_") then
-        assert.equal("function", type(client[method]), method)
+        assert.equal("function", type(client[method] or process[method]), method)
         named = named + 1
       end
     end
