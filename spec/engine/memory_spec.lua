@@ -244,7 +244,8 @@ describe("memory that runs out at any point", function()
       local function work(name)
         local there, list = dir .. "/" .. name, assert(ignore.parse("*\n!program.lua\n!*/a"))
         local reader <close> = tar.pack({
-          { path = dir, name = "d", filter = ignore.filter(list) }, { name = ("n/"):rep(90) .. "x", data = ("x"):rep(100000) },
+          { path = dir, name = "d", filter = ignore.filter(list) },
+          { name = ("n/"):rep(90) .. "x", data = ("x"):rep(100000) },
           { name = "h", type = "hardlink", link = "d/program.lua" }, { name = "l", type = "symlink", link = "\xE4" },
         }, { uid = 0 })
         local pieces = {}
@@ -305,7 +306,8 @@ describe("memory that runs out at any point", function()
   for _, heap in ipairs(sanitized and { "Lua" } or { "Lua", "C" }) do
     for name, source in pairs(programs) do
       -- libarchive answers some failures with abort().
-      if not (heap == "C" and name == "archives") then it(("is an error or none, and the next call works: %s, %s #heavy"):format(heap, name), function()
+      local run_it = not (heap == "C" and name == "archives") and it or function() end
+      run_it(("is an error or none, and the next call works: %s, %s #heavy"):format(heap, name), function()
         local dir = env.tmpdir()
         local program = dir .. "/allocfail"
         env.run(("${CC:-cc} -O1 -g -std=gnu11 -rdynamic %s spec/support/allocfail.c -o %s " ..
@@ -328,7 +330,7 @@ describe("memory that runs out at any point", function()
           assert.is_true(tonumber(points) > 20)
           if mode == "persistent" then assert.is_true(tonumber(errors) > 20) end
         end
-      end) end
+      end)
     end
   end
 end)
