@@ -315,9 +315,11 @@ end)
 describe("an upload whose reply is a stream", function()
   after_each(env.cleanup)
 
-  -- An Engine that answers while it reads: after each MiB, one item.
+  -- An Engine that answers while it reads: after each MiB, one item. It reads nothing of the body before the signal
+  -- "go", so that the stream is there before most of it was asked for.
   local function talkative(mebibytes)
-    local pieces = { { read = 1000 }, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n" }
+    local pieces = { { read = 1000 }, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n",
+      { wait_for = "go" } }
     for i = 1, mebibytes do
       pieces[#pieces + 1] = { read = 1 << 20 }
       pieces[#pieces + 1] = ('{"stream":"%d"}\n'):format(i)
@@ -325,16 +327,17 @@ describe("an upload whose reply is a stream", function()
     local _, server = start { connections = { { raw = pieces, after = "half_close" } } }
     local client = assert(docker.connect { host = server.host, api_version = "1.41" })
     env.defer(function() client:close() end)
-    return client
+    return client, server
   end
 
   it("goes on while it is read", function()
     for round = 1, 2 do
-      local client = talkative(6)
+      local client, server = talkative(6)
       local fn, count = source(112, 65536)
       local function go()
         local stream = assert(client:call("ImageLoad", { body = fn }))
         assert.is_true(count.asked < 60, count.asked)
+        server:signal "go"
         local seen = {}
         for item in stream do seen[#seen + 1] = item.stream end
         assert.same({ "1", "2", "3", "4", "5", "6" }, seen)
@@ -345,7 +348,7 @@ describe("an upload whose reply is a stream", function()
 
   it("fails at read where its source fails", function()
     for _, case in ipairs { "raises", "fails" } do
-      local client = talkative(6)
+      local client, server = talkative(6)
       local n = 0
       local stream = assert(client:call("ImageLoad", { body = function()
         n = n + 1
@@ -353,6 +356,7 @@ describe("an upload whose reply is a stream", function()
         if case == "raises" then error("no more", 0) end
         return nil, "no more"
       end }))
+      server:signal "go"
       local ok, item, err
       repeat ok, item, err = pcall(stream.read, stream) until not ok or not item
       assert.equal(case == "raises", not ok)
@@ -363,7 +367,7 @@ describe("an upload whose reply is a stream", function()
   end)
 
   it("cannot be read by its own source", function()
-    local client = talkative(6)
+    local client, server = talkative(6)
     local stream, message
     local n = 0
     stream = assert(client:call("ImageBuild", { body = function()
@@ -371,14 +375,16 @@ describe("an upload whose reply is a stream", function()
       if stream and not message then message = select(2, pcall(stream.read, stream)) end
       return n < 112 and ("x"):rep(65536) or nil
     end }))
+    server:signal "go"
     while stream:read() do n = n + 0 end
     assert.matches("source of its own upload", message)
   end)
 
   it("ends when the stream is closed", function()
-    local client = talkative(6)
+    local client, server = talkative(6)
     local fn, count = source(1000, 65536)
     local stream = assert(client:call("ImageCreate", { fromSrc = "-", repo = "a", body = fn }))
+    server:signal "go"
     assert(stream:read())
     stream:close()
     local asked = count.asked

@@ -255,7 +255,7 @@ describe("a stream of bytes", function()
     assert.equal("/v1.41/containers/web/archive?path=/etc", server:requests()[2].path)
   end)
 
-  it("is no more in memory than it has to be, however fast it comes", function()
+  it("is no more in memory than it has to be, however fast it comes #heavy", function()
     local client = serve { framing = "chunked", body = { { text = ("x"):rep(1 << 20), ["repeat"] = 64 } } }
     local stream = assert(client:call("ContainerExport", { id = "web" }))
     local size, before, most = 0, resident(), 0
