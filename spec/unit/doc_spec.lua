@@ -71,6 +71,12 @@ local types = {
   ["docker_watcher.tar.pack"] = "TarWriter", ["docker_watcher.tar.unpack"] = "TarReader",
 }
 
+-- Those that are written in Lua, in files of docker/: by their __name the page and the file.
+local lua_types = {
+  ["docker_watcher.events"] = { "EventStream", "events" }, ["docker_watcher.stats"] = { "StatsStream", "stats" },
+  ["docker_watcher.process"] = { "Process", "exec" }, ["docker_watcher.archive"] = { "ContainerArchive", "copy" },
+}
+
 -- name of a class's page → its methods, as they are at run time.
 local function living_classes()
   local found = {}
@@ -84,8 +90,11 @@ local function living_classes()
   local tar = require "docker_watcher.tar"
   local entry = assert(tar.unpack(tar.pack { { name = "a", data = "b" } }):next())
   found.TarEntry = getmetatable(entry).__index
-  for name, file in pairs { EventStream = "events", StatsStream = "stats", Process = "exec" } do
-    found[name] = require("docker_watcher.docker." .. file).methods
+  for file in env.run("ls lua/docker_watcher/docker/*.lua"):gmatch "[^\n]+" do
+    for name in env.read_file(file):gmatch '__name = "(docker_watcher%.[%w_.]+)"' do
+      local class = assert(lua_types[name], "a type that this spec does not know: " .. name)
+      found[class[1]] = require("docker_watcher.docker." .. class[2]).methods
+    end
   end
   found.Registry = getmetatable(require "docker_watcher.registry".new { http = {}, now = os.time }).__index
   return found
@@ -226,9 +235,8 @@ describe("options", function()
   -- function's name → { option = true }, from `known` in the C sources
   local function in_c()
     local found = {}
-    for _, file in ipairs { "client", "images", "containers", "container_create", "container_inspect", "container_list",
-      "container_logs", "container_wait", "networks", "pull", "context", "http", "tar/pack", "tar/unpack" } do
-      local source = env.read_file("src/" .. file .. ".c")
+    for file in env.run("ls src/*.c src/tar/*.c"):gmatch "[^\n]+" do
+      local source = env.read_file(file)
       for name, body in source:gmatch "\n[%w ]*int %w+_(%w[%w_]*)%(lua_State %*L%) (%b{})" do
         local known = body:match "struct lx_option known%[%] = (%b{})"
         for option in (known or ""):gmatch '{"([%w_]+)", LX_' do

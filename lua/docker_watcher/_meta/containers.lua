@@ -263,10 +263,17 @@ function Client:copy_in(id, path, source, options) end
 ---@param path string  in the container
 ---@param target? string  a path of this machine
 ---@param options? docker_watcher.CopyOutOptions
----@return any done  with a target { files, folders, links, bytes, skipped, stat }; else a reader with read(), close()
----  and the field stat, to be called by a for loop as well; stat is a docker_watcher.PathStat
+---@return docker_watcher.CopiedOut|docker_watcher.ContainerArchive|nil done  the latter without a target
 ---@return docker_watcher.error? err  not_found, conflict (a folder onto a file), and those of tar.extract
 function Client:copy_out(id, path, target, options) end
+
+---@class docker_watcher.CopiedOut
+---@field files integer
+---@field folders integer
+---@field links integer
+---@field bytes integer
+---@field skipped string[]  names of devices, which are never made
+---@field stat docker_watcher.PathStat  of the path
 
 ---@class docker_watcher.CopyOutOptions: docker_watcher.StreamOptions
 ---@field follow? boolean  path may be a symbolic link to what is copied
@@ -373,3 +380,18 @@ function Client:kill_container(id, options) end
 ---@return true? resized
 ---@return docker_watcher.error? err  not_found, conflict (it is not running)
 function Client:resize_container(id, rows, columns, options) end
+
+--- The tar archive that copy_out gives without a target; to be called by a for loop as well, which raises what read()
+--- would return as err.
+---@class docker_watcher.ContainerArchive
+---@field stat docker_watcher.PathStat  of the path
+---@overload fun(): string?
+local ContainerArchive = {}
+
+--- The archive's next bytes.
+---@return string? bytes  nil at the end
+---@return docker_watcher.error? err  as docker_watcher.Stream's
+function ContainerArchive:read() end
+
+--- Closes it, and with it the connection. Harmless when repeated; `<close>` does it.
+function ContainerArchive:close() end

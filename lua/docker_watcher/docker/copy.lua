@@ -232,18 +232,19 @@ local function plan_out(op, id, path, target, stat)
   return folder.real, renamer(base_of(path), name)
 end
 
----@class docker_watcher.ContainerArchive  the stream of copy_out without a target, with what it is about
-local Archive = { __name = "docker_watcher.archive" }
-Archive.__index = Archive
+-- The stream of copy_out without a target, with what it is about: _meta/containers.lua.
+local Archive = {}
+local meta = { __index = Archive, __name = "docker_watcher.archive" }
+copy.methods = Archive
 
 function Archive:read() return self.stream:read() end
 
 function Archive:close() return self.stream:close() end
 
-Archive.__close = Archive.close
+meta.__close = Archive.close
 
 --- For `for`: read, but failures are raised.
-function Archive:__call()
+function meta:__call()
   local bytes, err = self.stream:read()
   if err then error(err, 0) end
   return bytes
@@ -277,7 +278,7 @@ function copy.copy_out(client, id, path, target, options)
     return bad_stat(op, id)
   end
   if target == nil then
-    local archive = setmetatable({ stream = stream, stat = stat }, Archive)
+    local archive = setmetatable({ stream = stream, stat = stat }, meta)
     return archive, nil, nil, archive
   end
   local reading <close> = stream
