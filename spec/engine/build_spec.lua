@@ -250,7 +250,7 @@ ENV WHICH=last
       local built, err = client:build_image {
         context = dir, ctx = ctx, network = "none", force_rm = true,
         on_progress = function(event)
-          if event.stream and event.stream:find "^Step 2" then ctx:cancel("enough") end
+          if event.stream and event.stream:find "^S%a+ 2/2" then ctx:cancel("enough") end
         end,
       }
       assert.same({ nil, "cancelled" }, { built, err.kind })

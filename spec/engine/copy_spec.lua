@@ -28,7 +28,9 @@ local function content(client, id, path)
       local piece = entry:read()
       data[#data + 1] = piece
     until not piece
-    found[entry.name] = entry.type == "file" and table.concat(data) or entry.link and entry.type .. " to " .. entry.link
+    -- Folders' names end with "/", but for Podman's.
+    local entry_name = entry.type == "folder" and entry.name:gsub("/*$", "/") or entry.name
+    found[entry_name] = entry.type == "file" and table.concat(data) or entry.link and entry.type .. " to " .. entry.link
       or entry.type
   end
   return found

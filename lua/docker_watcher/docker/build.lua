@@ -68,7 +68,7 @@ function Log:add(text)
   while self.bytes - #self.pieces[1] > OUTPUT_BYTES do
     self.bytes = self.bytes - #table.remove(self.pieces, 1)
   end
-  self.step = text:match "^(Step %d+/%d+ : [^\n]*)" or self.step
+  self.step = text:match "^(S[Tt][Ee][Pp] %d+/%d+ ?: [^\n]*)" or self.step -- Podman shouts
   self.short = text:match "^Successfully built (%x+)" or self.short
   local warning = text:match "^%s*%[Warning%]%s*(.-)%s*$"
   if warning and #self.warnings < WARNINGS then self.warnings[#self.warnings + 1] = warning end

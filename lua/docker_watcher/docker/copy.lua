@@ -203,6 +203,7 @@ local COPY_OUT = {
 --- Gives an archive's root another name; its entries begin with `from`.
 local function renamer(from, to)
   return function(name)
+    if from == "." and not name:find "^%./" and name ~= "." then return to .. "/" .. name end -- Podman's way
     if name:sub(1, #from) ~= from then return name end
     local rest = name:sub(#from + 1)
     if rest ~= "" and rest:sub(1, 1) ~= "/" then return name end
