@@ -12,6 +12,7 @@ after_each(env.cleanup)
 local function setup()
   local client = assert(docker.connect { host = env.docker_host })
   env.defer(function() client:close() end)
+  env.dispose_builds()
   return client, env.dispose("image", env.name("built"))
 end
 

@@ -2,6 +2,7 @@
 local env = require "spec.support.env"
 
 describe("examples/build.lua", function()
+  before_each(env.dispose_builds)
   after_each(env.cleanup)
 
   local function folder(dockerfile)

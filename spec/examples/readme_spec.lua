@@ -31,6 +31,7 @@ describe("the README", function()
     for _, block in ipairs(blocks("lua")) do
       if block:find("client:build_image", 1, true) then code = block end
     end
+    env.dispose_builds()
     local tag, dir = env.dispose("image", env.name("readme")), env.tmpdir()
     env.run("mkdir " .. dir .. "/app")
     env.write_file(dir .. "/app/Dockerfile", "FROM scratch\nARG VERSION\nCMD [\"/none\"]\nCOPY . /etc\n")

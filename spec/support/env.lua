@@ -81,6 +81,30 @@ local function remove(kind, name)
   end
 end
 
+local function nameless_images()
+  local ids = {}
+  local status, list = env.engine("GET", '/images/json?filters={"dangling":["true"]}')
+  assert(status == 200, "the engine lists no images")
+  for _, image in ipairs(list) do ids[image.Id] = true end
+  return ids
+end
+local nameless_before -- nil: no spec has built anything
+
+--- Has the images without a name that come up from now on, as builds leave them, removed at cleanup.
+function env.dispose_builds()
+  nameless_before = nameless_before or nameless_images()
+end
+
+local function remove_builds()
+  repeat -- what an image was made from comes to light when it is gone
+    local removed = 0
+    for id in pairs(nameless_images()) do
+      if not nameless_before[id] and env.engine("DELETE", "/images/" .. id) == 200 then removed = removed + 1 end
+    end
+  until removed == 0
+  nameless_before = nil
+end
+
 --- Runs what was deferred, the last one first, and removes what was disposed of. Use: after_each(env.cleanup). All of
 --- it is done, then the first error is raised.
 function env.cleanup()
@@ -93,6 +117,7 @@ function env.cleanup()
   for _, kind in ipairs(kinds) do
     while #disposed[kind] > 0 do try(remove, kind, table.remove(disposed[kind])) end
   end
+  if nameless_before then try(remove_builds) end
   if first then error(first, 0) end
 end
 
