@@ -129,6 +129,10 @@ size_t frames_gather(struct frames *f, const char *bytes, size_t count, char *ou
   return used;
 }
 
+int frames_too_long(const struct frames *f) {
+  return f->fault == fault_length;
+}
+
 int frames_finish(struct frames *f) {
   switch (f->state) {
     case FRAMES_HEADER:

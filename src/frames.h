@@ -39,6 +39,7 @@ size_t frames_feed(struct frames *f, const char *bytes, size_t count, frames_sin
 ** failed. */
 size_t frames_gather(struct frames *f, const char *bytes, size_t count, char *out, size_t room, size_t *made,
                      int *stream);
+int frames_too_long(const struct frames *f); /* has it failed by LIMIT_FRAME? */
 int frames_finish(struct frames *f); /* the input has ended: 0, or -1 and FRAMES_FAILED */
 
 #endif

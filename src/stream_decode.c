@@ -53,7 +53,7 @@ static int push_chunk(lua_State *L, struct call *k, struct decoder *d) {
 
 static int fail_frames(lua_State *L, struct call *k, const struct frames *f) {
   if (!f->error.length) {
-    call_fail(L, k, KIND_PROTOCOL, "%s", f->fault);
+    call_fail(L, k, frames_too_long(f) ? KIND_TOO_LARGE : KIND_PROTOCOL, "%s", f->fault);
     return DECODER_FAILED;
   }
   lx_pushexcerpt(L, f->error.data, f->error.length);

@@ -305,6 +305,12 @@ void transfer_collect(struct transport *t) {
                ((int)code == TOO_LARGE || (code == CURLE_OUT_OF_MEMORY && has_answered(easy)))) {
       transfer_set_limit(x, "LIMIT_HEADERS"); /* libcurl's words for a line of more than 100 KiB */
     }
+    if (code == CURLE_OPERATION_TIMEDOUT) {
+      char words[sizeof x->fault_text];
+      memcpy(words, x->fault_text, sizeof words);
+      snprintf(x->fault_text, sizeof x->fault_text, "no connection for as long as connect_timeout allows%s%.160s",
+               words[0] ? ": " : "", words);
+    }
     if (code != CURLE_OK && x->fault_text[0] == '\0') {
       snprintf(x->fault_text, sizeof x->fault_text, "%s", curl_easy_strerror(code));
     }
