@@ -22,8 +22,23 @@ local process = {}
 local meta = { __index = process, __name = "docker_watcher.process" }
 exec.methods = process
 
+--- What asking the Engine behind the end of a two-way connection comes to where it can't be asked: the connection has
+--- no mark at its end, so that of an Engine that died looks like any other.
+local function interrupted(op, id, err)
+  if err.kind ~= "unreachable" and err.kind ~= "interrupted" and err.kind ~= "not_found" then return nil, err end
+  return nil, errors.new("interrupted", ("%s %s: the connection ended, and what became of the process cannot be asked: "
+    .. "%s"):format(op, id, err.message), { op = op, subject = id, cause = err })
+end
+
 --- A chunk of what the process writes; nil at the end; nil, err.
-function process:read() return self.stream:read() end
+function process:read()
+  if self.ended then return nil, self.failure end
+  local chunk, detail = self.stream:read()
+  if chunk or detail then return chunk, detail end
+  self.failure = select(2, self.check())
+  self.ended = true
+  return nil, self.failure
+end
 
 --- Sends bytes to its stdin; waits while too much is still on its way.
 function process:write(bytes) return self.stream:write(bytes) end
@@ -36,7 +51,11 @@ function process:close() self.stream:close() end
 
 meta.__close = process.close
 --- for chunk, which in stream do … end; a failure is raised.
-function meta:__call() return self.stream() end
+function meta:__call()
+  local chunk, detail = self:read()
+  if not chunk and detail then error(detail, 0) end
+  return chunk, detail
+end
 function meta:__tostring() return ("docker process %s (%s)"):format(self.id:sub(1, 12), tostring(self.stream)) end
 
 --- Tells the process's terminal its new size.
@@ -59,18 +78,19 @@ end
 
 --- Reads the rest of its output and drops it, then gives its exit code.
 function process:wait()
-  if not self.ended then
-    repeat
-      local chunk, err = self.stream:read()
-      if not chunk and errors.is(err) then return nil, err end
-    until not chunk
-    self.ended = true
-  end
+  repeat
+    local chunk, err = self:read()
+    if not chunk and err then return nil, err end
+  until not chunk
   return self.exit()
 end
 
-local function two_way(client, id, stream, operation, exit)
-  local self = setmetatable({ client = client, id = id, stream = stream, operation = operation, exit = exit }, meta)
+--- check and exit ask the Engine: whether it still knows the process (true, or nil, err), and for its exit code.
+local function two_way(client, id, stream, operation, check, exit)
+  local self = setmetatable({
+    client = client, id = id, stream = stream, operation = operation, check = check, exit = exit,
+    ended = false, failure = nil, -- read has come to the end; what was wrong with it
+  }, meta)
   return self, nil, nil, self -- what a for loop closes at its end
 end
 
@@ -165,10 +185,6 @@ local function exit_code(client, op, id, exec_id, limits)
     local state, err = core.invoke(client, op, id, "ExecInspect", { id = exec_id }, limits)
     if not state then return nil, err end
     if not state.Running and math.type(state.ExitCode) == "integer" then return state.ExitCode end
-    if limits.ctx and limits.ctx:done() then
-      return nil, errors.new("timeout", ("%s %s: the process has not ended within the time allowed"):format(op, id),
-        { op = op, subject = id })
-    end
     local slept, cancelled = loop.sleep(pause)
     if not slept then return nil, cancelled end
     pause = math.min(2 * pause, EXIT_PAUSES.longest)
@@ -209,7 +225,7 @@ function exec.exec(client, id, cmd, options)
   if not stdout then return nil, stderr end
   local code
   code, err = exit_code(client, "exec", id, exec_id, limits)
-  if not code then return nil, err end
+  if not code then return interrupted("exec", id, err) end
   return { exit_code = code, stdout = stdout, stderr = stderr }
 end
 
@@ -226,6 +242,10 @@ function exec.exec_stream(client, id, cmd, options)
   stream, err = start(client, "exec_stream", id, exec_id, options, limits, stdin)
   if not stream then return nil, err end
   return two_way(client, exec_id, stream, "ExecResize", function()
+    local state, failure = core.invoke(client, "exec_stream", id, "ExecInspect", { id = exec_id }, limits)
+    if not state then return interrupted("exec_stream", id, failure) end
+    return true
+  end, function()
     local code, failure = exit_code(client, "exec_stream", id, exec_id, limits)
     if not code then return nil, failure end
     return { exit_code = code }
@@ -258,6 +278,10 @@ function exec.attach(client, id, options)
   })
   if not stream then return nil, err end
   return two_way(client, id, stream, "ContainerResize", function()
+    local found, failure = core.invoke(client, "attach", id, "ContainerInspect", { id = id }, limits)
+    if found or failure.kind == "not_found" then return true end -- the latter: one that is removed when it ends
+    return interrupted("attach", id, failure)
+  end, function()
     return client:wait_container(id, limits)
   end)
 end
