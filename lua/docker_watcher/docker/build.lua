@@ -170,6 +170,7 @@ function build.build_image(client, options)
   local started = core.loop.now()
   local context, err = context_of(source, options)
   if not context then return errors.about(err, "build_image", subject) end
+  local packed <close> = context.packed -- luacheck: ignore
   local wanted = wants_buildkit(options, context)
   if wanted then
     err = errors.new("version", ("%s BuildKit, which this client does not speak; run: %s"):format(

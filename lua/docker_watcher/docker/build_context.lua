@@ -18,6 +18,7 @@ local NO_SUCH_FILE = 2     -- ENOENT
 
 ---@class docker_watcher.build_context
 ---@field reader any          the archive
+---@field packed any          the same where it was made here, and is to be closed
 ---@field dockerfile string?  its name in there; nil: "Dockerfile"
 ---@field text string?        what is in it, where that is known
 
@@ -106,14 +107,16 @@ function build_context.of_folder(folder, dockerfile, dockerfile_text)
     end }
     name = add_dockerfile(entries, text, ignored)
   end
-  return { reader = tar.pack(entries, { uid = 0, gid = 0 }), dockerfile = name, text = text }
+  local packed = tar.pack(entries, { uid = 0, gid = 0 })
+  return { reader = packed, packed = packed, dockerfile = name, text = text }
 end
 
 --- The context of a Dockerfile alone.
 ---@param text string
 ---@return docker_watcher.build_context
 function build_context.of_text(text)
-  return { reader = tar.pack({ { name = "Dockerfile", data = text } }), text = text }
+  local packed = tar.pack({ { name = "Dockerfile", data = text } })
+  return { reader = packed, packed = packed, text = text }
 end
 
 --- What in a Dockerfile only BuildKit knows: "line 3: RUN --mount"; nil where there is nothing of the kind.

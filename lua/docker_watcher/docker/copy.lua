@@ -184,11 +184,11 @@ function copy.copy_in(client, id, path, source, options)
   else
     core.misuse(("copy_in: source: path, list of entries or reader expected, got %s"):format(type(source)))
   end
+  local packed <close> = body ~= source and body or nil -- luacheck: ignore
   local done, err = core.invoke(client, op, id, "PutContainerArchive", {
     id = id, path = path, body = body, noOverwriteDirNonDir = not options.overwrite and "1" or nil,
     copyUIDGID = options.to_user and "1" or nil,
   }, timed(options, deadline))
-  if body ~= source then body:close() end
   if not done then return nil, err end
   return true
 end

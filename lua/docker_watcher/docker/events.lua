@@ -29,11 +29,15 @@ local function engine_time(nano)
   return ("%d.%09d"):format(nano // 1000000000, nano % 1000000000)
 end
 
---- One event in the shape of the contract. From API 1.52 on the Engine leaves status, id and from away, so we never
---- read them.
+--- One event in the shape of the contract; nil where it has no time. From API 1.52 on the Engine leaves status, id and
+--- from away, so we never read them.
 local function shape(raw)
   local actor = type(raw.Actor) == "table" and raw.Actor or {}
-  local nano = raw.timeNano or (raw.time or 0) * 1000000000
+  local nano = raw.timeNano
+  if math.type(nano) ~= "integer" then
+    if math.type(raw.time) ~= "integer" then return nil end
+    nano = raw.time * 1000000000
+  end
   return {
     type = raw.Type, action = raw.Action, id = actor.ID, attributes = actor.Attributes or {}, scope = raw.scope,
     time = nano / 1e9, time_nano = nano, raw = raw,
@@ -79,7 +83,8 @@ local function is_continuous(self)
       if failure then return nil, failure end
       return found
     end
-    found = found or self.keys[key_of(shape(raw))] == true
+    local event = shape(raw)
+    found = found or event and self.keys[key_of(event)] == true
   end
 end
 
@@ -87,6 +92,10 @@ local function cancelled(self, cause)
   local _, reason = self.ctx:done()
   local kind = reason == "timeout" and "timeout" or "cancelled"
   return errors.new(kind, "events: " .. (reason or kind), { op = "events", cause = cause })
+end
+
+local function was_closed(cause)
+  return errors.new("cancelled", "events: the stream was closed", { op = "events", cause = cause })
 end
 
 --- true, or nil, err when the context ended first.
@@ -99,19 +108,28 @@ local function pause(self, seconds, cause)
     local slept, err = loop.sleep(math.min(left, BACKOFF.slice))
     if not slept then return nil, err end
   end
-  return nil, errors.new("cancelled", "events: the stream was closed", { op = "events", cause = cause })
+  return nil, was_closed(cause)
 end
 
 --- Connects again: true and perhaps a gap to deliver, or nil, err.
 local function reconnect(self, cause)
-  local wait = BACKOFF.first
+  local last = cause
   while true do
+    if self.backoff then -- the last connection brought nothing
+      local ok, ended = pause(self, self.backoff * (0.75 + math.random() / 2), last)
+      if not ok then return nil, ended end
+    end
+    self.backoff = math.min(2 * (self.backoff or BACKOFF.first / 2), BACKOFF.longest)
     local since = self.newest and self.newest - OVERLAP
     local connection, err = open(self, since, self.until_)
     if connection then
+      local continuous, failure
       self.stream = connection
-      local continuous, failure = is_continuous(self)
-      if continuous ~= nil then
+      if not self.closed then continuous, failure = is_continuous(self) end
+      if self.closed then -- by another task, meanwhile
+        connection:close()
+        return nil, was_closed(cause)
+      elseif continuous ~= nil then
         if continuous then return true end
         return true, { type = "gap", since = self.newest and self.newest / 1e9, time_nano = self.newest, cause = cause }
       end
@@ -120,9 +138,7 @@ local function reconnect(self, cause)
       self.stream = nil
     end
     if not passing[err.kind] or self.ctx:done() then return nil, err end
-    local ok, ended = pause(self, wait * (0.75 + math.random() / 2), err)
-    if not ok then return nil, ended end
-    wait = math.min(2 * wait, BACKOFF.longest)
+    last = err
   end
 end
 
@@ -132,9 +148,13 @@ function stream:read()
   while true do
     if self.ended then return nil, self.failure end
     local raw, err = self.stream:read()
-    if raw then
-      local event = shape(raw)
+    local event = raw and shape(raw)
+    if raw and not event then
+      err = errors.new("protocol", "events: the Engine sent an event without a time", { op = "events" })
+    end
+    if event then
       if not is_known(self, event) then
+        self.backoff = nil
         self.newest = math.max(self.newest or event.time_nano, event.time_nano)
         return event
       end
@@ -191,6 +211,7 @@ function events.events(client, options)
     ctx = core.context { timeout = options.timeout, parent = options.ctx }, reconnects = options.reconnect ~= false,
     idle_timeout = options.idle_timeout, first_byte_timeout = options.first_byte_timeout,
     keys = {}, ring = {}, next_key = 1,
+    backoff = nil, -- seconds before the next attempt to reconnect; nil: the connection has brought something
   }, meta)
   local err
   self.stream, err = open(self, options.since and nanoseconds(options.since), self.until_)

@@ -43,33 +43,32 @@ end
 
 --- Writes a stream to a new file that takes the place of path only when it is complete.
 local function to_file(stream, path, op, subject)
+  local open <close> = stream
   local part = path .. ".part"
   local file, why = io.open(part, "wb")
   if not file then return about(op, subject, "invalid", "cannot write " .. tostring(why)) end
-  local size, failure = 0, nil
-  do
-    local open <close> = stream
-    local out <close> = file
-    repeat
-      local bytes, err = open:read()
-      if bytes then
-        local ok, problem = out:write(bytes)
-        size = size + #bytes
-        if not ok then
-          failure = select(2, about(op, subject, "invalid", ("cannot write %s: %s"):format(part, tostring(problem))))
-        end
-      else
-        failure = err
-      end
-    until not bytes or failure
+  local kept = false
+  local whatever_happens <close> = setmetatable({}, { __close = function() -- luacheck: ignore
+    if io.type(file) == "file" then file:close() end
+    if not kept then os.remove(part) end
+  end })
+  local size = 0
+  local function failed(problem)
+    return about(op, subject, "invalid", ("cannot write %s: %s"):format(part, tostring(problem)))
   end
-  if not failure then
-    local ok, problem = os.rename(part, path)
-    if ok then return size end
-    failure = select(2, about(op, subject, "invalid", "cannot rename to " .. tostring(problem)))
+  while true do
+    local bytes, err = open:read()
+    if err then return nil, err end
+    if not bytes then break end
+    local ok, problem = file:write(bytes)
+    if not ok then return failed(problem) end
+    size = size + #bytes
   end
-  os.remove(part)
-  return nil, failure
+  local ok, problem = file:close() -- the last bytes may be written here
+  if not ok then return failed(problem) end
+  kept, problem = os.rename(part, path)
+  if not kept then return about(op, subject, "invalid", "cannot rename to " .. tostring(problem)) end
+  return size
 end
 
 function images.save_image(client, names, options)
@@ -173,6 +172,7 @@ function images.push_image(client, image, tag, options)
   if not reference then core.misuse("push_image: " .. err.message) end
   if reference.digest then core.misuse "push_image: a digest cannot be pushed; name a tag" end
   local subject = reference.familiar .. ":" .. (reference.tag or "latest")
+  local started, timeout = core.loop.now(), options.timeout
   local found
   if auth == nil then
     local credentials = require "docker_watcher.docker.credentials"
@@ -180,10 +180,11 @@ function images.push_image(client, image, tag, options)
     if not found then return errors.about(err, "push_image", subject) end
     auth = found.auth
   end
+  if timeout then timeout = math.max(0, timeout - (core.loop.now() - started)) end -- a helper may have taken some
   local stream
   stream, err = core.invoke(client, "push_image", subject, "ImagePush", {
     name = reference.familiar, tag = reference.tag or "latest", platform = platform,
-  }, { auth = auth or nil, timeout = options.timeout, ctx = options.ctx, idle_timeout = options.idle_timeout })
+  }, { auth = auth or nil, timeout = timeout, ctx = options.ctx, idle_timeout = options.idle_timeout })
   local pushed
   if stream then
     pushed, err = follow(stream, options.on_progress, function(item)
