@@ -98,6 +98,18 @@ describe("a method of several steps", function()
       assert.is_true(#server:requests() < 10, #server:requests() .. " requests")
     end)
 
+    it("whose context ends with the connection are cancelled, not interrupted", function()
+      local ctx = docker.context {}
+      local client = serve({ { path = "/v1.41/events", reply = { framing = "chunked", body = "" } } }, {
+        trace = function(event)
+          if event.path:find("/events", 1, true) then ctx:cancel "enough" end
+        end,
+      })
+      local stream <close> = assert(client:events { ctx = ctx })
+      local err = failure("cancelled", stream:read())
+      assert.matches("enough", err.message)
+    end)
+
     it("without a time are no Engine's", function()
       for _, text in ipairs { "{}", '{"timeNano":"x"}', '{"time":1.5,"timeNano":"1"}', '{"time":{}}' } do
         local client = serve { { path = "/v1.41/events", reply = { body = text } } }

@@ -69,7 +69,8 @@ function Client:attach(id, options) end
 ---@field id string  of the exec, or of the container
 local Process = {}
 
---- The next piece of what it writes.
+--- The next piece of what it writes. The connection has no mark at its end: there the Engine is asked whether it still
+--- knows the process, and where it can't be asked, that is `interrupted`.
 ---@return string? chunk  nil at its end, and nil with err
 ---@return any detail  "stdout" or "stderr"; of nil nothing, or a docker_watcher.error: interrupted, timeout, cancelled
 function Process:read() end

@@ -162,7 +162,11 @@ function stream:read()
       self.ended = true
     elseif not self.reconnects or (err and not passing[err.kind]) or self.ctx:done() then
       self.ended = true
-      self.failure = err or errors.new("interrupted", "events: the Engine ended the stream", { op = "events" })
+      if not err then
+        err = self.ctx:done() and cancelled(self)
+          or errors.new("interrupted", "events: the Engine ended the stream", { op = "events" })
+      end
+      self.failure = err
     else
       self.stream:close()
       local ok, gap = reconnect(self, err)
