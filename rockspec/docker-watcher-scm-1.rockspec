@@ -70,6 +70,7 @@ build = {
         "src/networks.c",
         "src/ops.c",
         "src/opslua.c",
+        "src/pace.c",
         "src/process.c",
         "src/pull.c",
         "src/pullerror.c",

@@ -474,8 +474,9 @@ void transfer_abort(struct transfer *x) {
   transfer_finish(x, FAULT_CLOSED);
 }
 
+/* Not for less room than what libcurl has read already may need: it would be paused at once again, and copy that. */
 static void go_on(struct transfer *x) {
-  if (!x->paused || !x->active || x->body.length >= x->high) return;
+  if (!x->paused || !x->active || x->body.length + RECEIVE_BUFFER > x->high) return;
   x->paused = 0;
   if (x->duplex) {
     duplex_resume(x);

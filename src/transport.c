@@ -115,6 +115,7 @@ void transport_close(struct transport *t) {
   t->ssh = NULL;
   curl_multi_cleanup(multi); /* closes the connections: watch_close still knows t */
   t->multi = NULL;
+  pace_close(t);
   uv_close((uv_handle_t *)t->timer, free_timer);
   t->timer = NULL;
   transport_release(t);

@@ -1,7 +1,8 @@
 /* transport_curl.h: what the transport's files share, and they alone: only these include curl.h.
 **
 **   transport.c  the life of a transport: a set of connections
-**   watch.c      sockets and timers: libcurl's wishes, libuv's news; pacing
+**   watch.c      sockets and timers: libcurl's wishes, libuv's news
+**   pace.c       how long the bytes of a stream may gather
 **   transfer.c   requests and replies on which libcurl speaks HTTP
 **   duplex.c     requests with a connection of their own, whose two directions live apart: uploads, upgrades
 **   tlsend.c     how each direction of a TLS connection ends
@@ -22,9 +23,11 @@
 /* A socket that libcurl uses. */
 struct watch {
   uv_poll_t poll;
-  uv_timer_t rest;  /* paced streams: between two reads */
+  uv_timer_t rest;  /* until it is read again, whatever the socket does */
   int handles;      /* of these two, not yet closed */
-  struct transfer *paced; /* the paced stream that is read here; NULL: none */
+  struct transfer *stream; /* that is read here; NULL: none */
+  int resting, busy;  /* pace.c: between two reads; small reads that have followed one another */
+  uint64_t read;      /* pace.c: uv_hrtime at the last one */
   struct transfer *duplex; /* whose own connection this is; NULL: libcurl's */
   struct transport *transport;
   curl_socket_t fd;
@@ -44,6 +47,7 @@ struct transport {
   unsigned references; /* its owner, and each transfer */
   struct transfer *transfers;
   struct watch *watches;
+  struct ticker *ticker; /* pace.c's; NULL until it is needed */
   size_t connections;
   long idle, taken; /* connections to keep between requests; those that streams have taken for long */
   struct ssh_pool *ssh; /* ENDPOINT_SSH, else NULL */
@@ -71,6 +75,10 @@ void watch_again(struct watch *w);              /* its duplex is called in the l
 /* Gives libcurl its turn: news of a socket, or CURL_SOCKET_TIMEOUT. */
 void transport_drive(struct transport *t, curl_socket_t fd, int flags);
 void transport_keep_kick(struct transport *t);  /* behind curl_multi_remove_handle outside of transport_drive */
+
+/* pace.c */
+void pace_read(struct watch *w);                /* of a stream: there is something to be read */
+void pace_close(struct transport *t);
 
 /* transfer.c */
 void transfer_collect(struct transport *t);     /* ends what libcurl has finished */

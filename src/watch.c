@@ -12,7 +12,6 @@
 
 #include "transport_curl.h"
 
-#define PACE_LONGEST 50 /* milliseconds between two reads of a paced stream */
 #define KICKS 16        /* immediate timeouts served in a row before the loop gets its turn */
 
 /* ---- a socket ---- */
@@ -60,49 +59,20 @@ static void end_watch(struct watch *w) {
   *w->link = w->next;
   if (w->next) w->next->link = w->link;
   w->wanted = 0;
-  w->paced = w->duplex = NULL;
+  w->stream = w->duplex = NULL;
   uv_close((uv_handle_t *)&w->poll, free_watch);
   uv_close((uv_handle_t *)&w->rest, free_watch);
 }
 
 /* ---- news of it ---- */
 
-/* Paced streams. The Engine writes each line of progress by itself; a wake-up for each would cost more than all the
-** rest of a pull. So behind a read that brought something we rest, an eighth of the time that the stream has taken so
-** far (at most PACE_LONGEST), and then read again without asking epoll; only when nothing came do we wait for the
-** socket. */
-static void on_rested(uv_timer_t *timer);
-
-static void read_paced(struct watch *w) {
-  struct transfer *x = w->paced;
-  uint64_t before = x->received, rest;
-  transport_drive(w->transport, w->fd, CURL_CSELECT_IN);
-  if (!w->paced || !w->wanted) return; /* it has ended, or is paused */
-  if (x->received == before) {
-    watch_events(w, w->wanted);
-    return;
-  }
-  rest = (uv_now(loop_uv(w->transport->loop)) - x->started) / 8;
-  if (rest == 0) {
-    watch_events(w, w->wanted);
-    return;
-  }
-  watch_events(w, 0);
-  uv_timer_start(&w->rest, on_rested, rest < PACE_LONGEST ? rest : PACE_LONGEST, 0);
-}
-
-static void on_rested(uv_timer_t *timer) {
+static void on_again(uv_timer_t *timer) {
   struct watch *w = timer->data;
-  if (w->duplex) {
-    duplex_ready(w->duplex, UV_READABLE);
-    return;
-  }
-  if (w->paced && w->wanted == UV_READABLE) read_paced(w);
-  else watch_events(w, w->wanted);
+  if (w->duplex) duplex_ready(w->duplex, UV_READABLE);
 }
 
 void watch_again(struct watch *w) {
-  uv_timer_start(&w->rest, on_rested, 0, 0);
+  uv_timer_start(&w->rest, on_again, 0, 0);
   loop_nudge(w->transport->loop);
 }
 
@@ -118,8 +88,8 @@ static void on_poll(uv_poll_t *poll, int status, int events) {
     watch_events(w, 0);
     return;
   }
-  if (w->paced && status == 0 && events == UV_READABLE) {
-    read_paced(w);
+  if (w->stream && status == 0 && events == UV_READABLE) {
+    pace_read(w);
     return;
   }
   if (status < 0) { /* libuv has stopped watching */
@@ -142,7 +112,7 @@ int watch_on_socket(CURL *easy, curl_socket_t fd, int what, void *user, void *so
   if (what == CURL_POLL_REMOVE) {
     if (!w) return 0;
     w->wanted = 0;
-    w->paced = NULL;
+    w->stream = NULL;
     if (w->duplex) return 0;
     if (!w->ours) { /* may be closed without a word to us, and its number used again */
       end_watch(w);
@@ -157,9 +127,9 @@ int watch_on_socket(CURL *easy, curl_socket_t fd, int what, void *user, void *so
   w->wanted = (what & CURL_POLL_IN ? UV_READABLE : 0) | (what & CURL_POLL_OUT ? UV_WRITABLE : 0);
   curl_easy_getinfo(easy, CURLINFO_PRIVATE, &private);
   x = (struct transfer *)(void *)private;
-  w->paced = x->request.paced ? x : NULL;
+  w->stream = x->request.stream ? x : NULL;
   if (w->ssh) w->user = x;
-  if (!uv_is_active((uv_handle_t *)&w->rest)) watch_events(w, w->wanted);
+  if (!w->resting && !uv_is_active((uv_handle_t *)&w->rest)) watch_events(w, w->wanted);
   return 0;
 }
 

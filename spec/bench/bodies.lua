@@ -89,6 +89,13 @@ end
 
 local list = {}
 for i = 1, rows do list[i] = row(i) end
+local lines = {} -- all of stdout, so that they may be gathered
+for i = 1, 40000 do
+  local line = "2026-01-01T00:00:00Z GET /shop/item/" .. i .. " 200 0.0123"
+  line = line .. (" "):rep(106 - #line) .. "\n"
+  lines[i] = string.pack(">BxxxI4", 1, #line) .. line
+end
+write("logs.frames", table.concat(lines))
 write("list.json", "[" .. table.concat(list, ",") .. "]\n")
 write("image.json", IMAGE:format(hex(6000000, 64), hex(7000000, 64), hex(8000000, 64)))
 write("pull.json", progress(8))

@@ -6,13 +6,14 @@
 **   floor HOST list N                GET /containers/json?all=true
 **   floor HOST pull N IMAGE TAG      POST /images/create, the progress read to its end; the image is removed after each
 **   floor HOST pullonly N IMAGE TAG  the same without the removal, for a server of saved answers
+**   floor HOST logs N ID             GET /containers/ID/logs, read to its end
 **
 ** HOST is unix:///path or tcp://host:port. One handle is made once and set up once; replies are counted and thrown
 ** away, nothing is parsed or kept, so whatever does useful work must cost more than this. One call is made before
 ** the clock starts: connecting and libcurl's start-up are not counted. Removing an image is not counted either.
 **
-** Prints three words: microseconds of CPU (user and system) per call, the process's peak memory in KiB, and the bytes
-** that one reply's body had on average. Exit status 1 and a sentence where a request fails or is refused. It uses
+** Prints words: microseconds of CPU (user and system) per call, the process's peak memory in KiB, the bytes that one
+** reply's body had on average, and of `logs` the microseconds of wall time per call. Exit status 1 and a sentence where a request fails or is refused. It uses
 ** nothing of docker-watcher. */
 
 #include <curl/curl.h>
@@ -22,6 +23,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <time.h>
 
 #define API "v1.41"
 #define AT_A_TIME 16
@@ -49,6 +51,12 @@ static double cpu_now(void) { /* seconds, user and system */
   struct rusage r;
   getrusage(RUSAGE_SELF, &r);
   return (double)(r.ru_utime.tv_sec + r.ru_stime.tv_sec) + (double)(r.ru_utime.tv_usec + r.ru_stime.tv_usec) * 1e-6;
+}
+
+static double wall_now(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
 /* VmHWM rather than ru_maxrss, which a program inherits from the one that started it. */
@@ -136,6 +144,22 @@ static void work_repeat(const struct target *t, const char *method, const char *
   curl_easy_cleanup(h);
 }
 
+static void work_logs(const struct target *t, const char *path, long calls) {
+  CURL *h = handle_new(t, "HEAD", "/_ping"); /* connects */
+  double cpu, wall;
+  perform(h);
+  handle_request(h, t, "GET", path);
+  received = 0;
+  cpu = cpu_now();
+  wall = wall_now();
+  for (long i = 0; i < calls; i++) perform(h);
+  cpu = cpu_now() - cpu;
+  wall = wall_now() - wall;
+  printf("%.3f %ld %.0f %.3f\n", cpu / (double)calls * 1e6, peak_kib(), (double)received / (double)calls,
+         wall / (double)calls * 1e6);
+  curl_easy_cleanup(h);
+}
+
 static void work_pull(const struct target *t, const char *image, const char *tag, long calls, int remove) {
   char pull[512], removal[512];
   double cpu = 0;
@@ -203,7 +227,7 @@ static void work_multi(const struct target *t, const char *path, long calls) {
 int main(int argc, char **argv) {
   struct target t;
   char path[512];
-  if (argc < 4) fail("usage: floor HOST ping|inspect|inspect16|list|pull|pullonly N [ARGUMENT…]");
+  if (argc < 4) fail("usage: floor HOST ping|inspect|inspect16|list|pull|pullonly|logs N [ARGUMENT…]");
   const char *work = argv[2];
   long calls = strtol(argv[3], NULL, 10);
   const char *first = argc > 4 ? argv[4] : NULL, *second = argc > 5 ? argv[5] : NULL;
@@ -222,6 +246,10 @@ int main(int argc, char **argv) {
     } else {
       work_multi(&t, path, calls);
     }
+  } else if (strcmp(work, "logs") == 0) {
+    if (!first) fail("logs: whose id?");
+    snprintf(path, sizeof path, "/" API "/containers/%s/logs?stdout=1&stderr=1", first);
+    work_logs(&t, path, calls);
   } else if (strcmp(work, "pull") == 0 || strcmp(work, "pullonly") == 0) {
     if (!first || !second) fail("%s: which image and tag?", work);
     work_pull(&t, first, second, calls, strcmp(work, "pull") == 0);

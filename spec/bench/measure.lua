@@ -5,6 +5,7 @@ needs and calls it.
   bodies=DIR      folder of its bodies                     engine=HOST    a real Engine
   container=ID    of the Engine, to be inspected           image=REF tag=TAG   an image of 20 layers to be pulled
   list=FILE rows=N  the Engine's own list, saved (N rows; optional)
+  logger=ID         of the Engine: has written 200,000 lines
   rounds=N        of all rows (default 5)                  instructions=no    leaves valgrind out
   only=TEXT       only rows whose name holds TEXT          markdown=yes       a table for the README
 
@@ -162,6 +163,23 @@ local function startup_round(row, nth)
   add(row, out[row.word], out[row.word + 2])
 end
 
+local logs = {}
+
+--- A log read to its end; one run serves the rows for CPU and for wall time.
+local function logs_round(row, nth)
+  if not logs[nth] then
+    logs[nth] = {}
+    for i, program in ipairs(nth % 2 == 0 and { row.program, row.base } or { row.base, row.program }) do
+      local out, err = numbers(program(row.calls))
+      if not out then row.missing = row.missing or err end
+      logs[nth][(i + nth) % 2 + 1] = out or false -- floor, ours
+    end
+  end
+  local base, own = table.unpack(logs[nth])
+  if not own then row.missing = row.missing or "see the row above" end
+  add(row, base and base[row.word] or 0, own and own[row.word])
+end
+
 local rows = {}
 local function add_row(row)
   if config.only and not row.name:find(config.only, 1, true) then return end
@@ -207,6 +225,13 @@ local function add_rows()
     calls = 1, limit = 1024, show = mebibytes, text = "≤ 1 MB" }
   add_row { name = "resident after connect, ping, list, Engine", round = memory_round,
     program = ours(engine, "resident"), word = 1, calls = 1, limit = 12 * 1024, show = mebibytes, text = "< 12 MB" }
+  local log = "logs, 200,000 lines, Engine"
+  add_row { name = log, round = logs_round, base = floor(engine, "logs", config.logger),
+    program = ours(engine, "logs", config.logger), word = 1, calls = 1, aim = 0.5 }
+  add_row { name = log .. ", wall", round = logs_round, base = floor(engine, "logs", config.logger),
+    program = ours(engine, "logs", config.logger), word = 4, calls = 1, aim = 0.85, what = "wall" }
+  add_row { name = "logs, 4.6 MB of saved frames, nginx", base = floor(saved, "logs", id),
+    program = ours(saved, "logs", id), calls = 20, items = 40000 * 107, aim = 2, counted = { 5, 15 } }
   for where, host in ipairs { engine, saved } do
     local at = where == 1 and ", Engine" or ", nginx"
     local what = " (floor: lua5.4 with libcurl loaded)"

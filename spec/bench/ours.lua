@@ -1,11 +1,12 @@
 --[[ ours.lua: the requests of floor.c made through docker-watcher, for the same figures.
 
-  ours.lua HOST ping N | inspect N ID | inspect16 N ID | list N | pull N IMAGE TAG | pullonly N IMAGE TAG | resident 1
+  ours.lua HOST ping N | inspect N ID | inspect16 N ID | list N | pull N IMAGE TAG | pullonly N IMAGE TAG | logs N ID |
+  resident 1
 
-Prints three words: microseconds of CPU (user and system) per call, the process's peak memory in KiB, and how many
-items the last result had (rows, or reports of progress). `resident` connects, pings, lists, and prints in place of the
-first word the memory that is then resident, in KiB. As in floor.c, one call is made before the clock starts, and the
-removal of a pulled image isn't counted. ]]
+Prints words: microseconds of CPU (user and system) per call, the process's peak memory in KiB, how many items the last
+result had (rows, reports of progress, bytes of a log), and of `logs` the microseconds of wall time per call.
+`resident` connects, pings, lists, and prints in place of the first word the memory that is then resident, in KiB. As
+in floor.c, one call is made before the clock starts, and the removal of a pulled image isn't counted. ]]
 
 local docker = require "docker_watcher.docker"
 
@@ -105,6 +106,19 @@ end
 
 function works.pull(client) pull(client, true) end
 function works.pullonly(client) pull(client, false) end
+
+function works.logs(client)
+  local loop = require "docker_watcher.loop"
+  local bytes = 0
+  assert(client:ping()) -- connects
+  local cpu, wall = cpu_now(), loop.now()
+  for _ = 1, calls do
+    bytes = 0
+    for chunk in assert(client:logs(first)) do bytes = bytes + #chunk end
+  end
+  cpu, wall = cpu_now() - cpu, loop.now() - wall
+  print(string.format("%.3f %d %d %.3f", cpu / calls * 1e6, memory("VmHWM"), bytes, wall / calls * 1e6))
+end
 
 function works.resident(client)
   assert(client:ping())
