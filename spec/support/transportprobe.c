@@ -17,8 +17,8 @@
 #include "../../src/lx.h"
 #include "../../src/transport.h"
 
-#define TRANSPORT_T "docker_watcher.transportprobe"
-#define TRANSFER_T "docker_watcher.transportprobe.transfer"
+#define TRANSPORT_T "spec.transportprobe"
+#define TRANSFER_T "spec.transportprobe.transfer"
 
 struct door {
   struct transport *transport;
