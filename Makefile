@@ -38,7 +38,7 @@ TAR_C := $(wildcard src/tar/*.c) src/buf.c src/lx.c
 # What only specs load: units of the core with a thin Lua face each (spec/support/NAME.c).
 jsonprobe_C := src/json.c src/jsonlua.c src/buf.c src/ops.c src/lx.c src/ref.c
 pureprobe_C := src/ref.c src/auth.c src/endpoint.c src/frames.c src/httphead.c src/jsonseq.c src/json.c src/buf.c \
-  src/sshwords.c
+  src/sshwords.c src/tlswords.c
 transportprobe_C := $(filter-out src/native.c,$(CORE_C))
 PROBES := $(patsubst %.c,$(BUILD)/%.so,$(wildcard spec/support/*probe.c))
 LUA_FILES = $(shell find lua -name '*.lua' | sort)

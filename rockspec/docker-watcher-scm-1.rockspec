@@ -84,6 +84,7 @@ build = {
         "src/stream_write.c",
         "src/task.c",
         "src/tlsend.c",
+        "src/tlswords.c",
         "src/tools.c",
         "src/trace.c",
         "src/transfer.c",

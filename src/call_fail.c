@@ -7,6 +7,8 @@
 #include "call.h"
 #include "client.h"
 
+#define NOT_PLAIN "Client sent an HTTP request to an HTTPS server"
+
 static int fail_top(lua_State *L, struct call *k, enum lx_kind kind) {
   struct lx_about about = {k->name, k->subject, k->status >= 300 ? k->status : 0};
   k->failed = 1;
@@ -63,7 +65,9 @@ int call_fail_fault(lua_State *L, struct call *k) {
                        "member of the group that owns the socket (usually docker)", host);
     case FAULT_UNREACHABLE:
       return call_fail(L, k, KIND_UNREACHABLE, "cannot reach the Docker Engine at %s: %s", host, x->fault_text);
-    case FAULT_TLS: return call_fail(L, k, KIND_UNREACHABLE, "no secure connection to %s: %s", host, x->fault_text);
+    case FAULT_TLS:
+      return call_fail(L, k, KIND_UNREACHABLE, "no secure connection to %s: %s%s%s", host, x->fault_text,
+                       x->fault_advice ? ". " : "", x->fault_advice ? x->fault_advice : "");
     case FAULT_SSH:
       lx_pushexcerpt(L, x->fault_text, strlen(x->fault_text));
       return call_fail(L, k, KIND_UNREACHABLE, "cannot reach the Docker Engine at %s: %s. %s", host,
@@ -109,6 +113,10 @@ int call_fail_status(lua_State *L, struct call *k) {
     default: kind = k->status >= 500 ? KIND_ENGINE : KIND_PROTOCOL;
   }
   if (!*message) return call_fail(L, k, kind, "the Engine answered with status %d", k->status);
+  if (k->status == 400 && strncmp(message, NOT_PLAIN, sizeof NOT_PLAIN - 1) == 0) { /* what Go's server says */
+    return call_fail(L, k, KIND_UNREACHABLE, "the Engine at %s takes TLS connections only. Give the option tls, or set "
+                     "DOCKER_TLS_VERIFY and DOCKER_CERT_PATH", k->client->host);
+  }
   if (k->doc.used) return call_fail(L, k, kind, "%s", message);
   return call_fail(L, k, kind, "the Engine answered with status %d: %s", k->status, message);
 }

@@ -49,6 +49,7 @@ static void read_tls(lua_State *L, struct transport_options *o) {
   o->cert = lx_option_string(L, -1, "cert", NULL);
   o->key = lx_option_string(L, -1, "key", NULL);
   o->insecure = !lx_option_boolean(L, -1, "verify", 1);
+  if (o->key && !o->cert) lx_misuse(L, "connect: option 'tls': 'key' goes with 'cert', which is missing");
   lua_pop(L, 1); /* the options table still holds the strings */
 }
 

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "tlswords.h"
 #include "transport_curl.h"
 
 #define USER_AGENT "docker-watcher"
@@ -115,6 +116,9 @@ static int set_fixed_options(CURL *easy, struct transfer *x, struct transport *t
   const char *socket_file = socket_path(t);
   if (curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https") != CURLE_OK) return -1;
   if (t->ca && curl_easy_setopt(easy, CURLOPT_CAINFO, t->ca) != CURLE_OK) return -1;
+#if LIBCURL_VERSION_NUM >= 0x075700
+  if (t->ca) curl_easy_setopt(easy, CURLOPT_CA_CACHE_TIMEOUT, 0L); /* it may be exchanged under the living client */
+#endif
   if (t->cert && curl_easy_setopt(easy, CURLOPT_SSLCERT, t->cert) != CURLE_OK) return -1;
   if (t->key && curl_easy_setopt(easy, CURLOPT_SSLKEY, t->key) != CURLE_OK) return -1;
   if (socket_file && curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, socket_file) != CURLE_OK) return -1;
@@ -285,6 +289,29 @@ static int has_answered(CURL *easy) {
   return microseconds > 0;
 }
 
+/* A peer that refuses our certificate says so behind the handshake, so that libcurl takes it for the reply's end. Its
+** words may be overtaken by the connection's end: mostly before anything of the request could be sent, else a reset is
+** all that is read. That is taken for a refusal too where nothing hangs on it that the request might have been done. */
+static enum transfer_fault tls_fault(struct transfer *x, CURLcode code, enum transfer_fault fault) {
+  int has_cert = x->transport->cert != NULL;
+  long connects = 0, sent = 0, number = 0;
+  x->fault_advice = NULL;
+  if (fault == FAULT_CUT && !x->headers_done && !has_answered(x->easy)) {
+    curl_easy_getinfo(x->easy, CURLINFO_NUM_CONNECTS, &connects);
+    curl_easy_getinfo(x->easy, CURLINFO_REQUEST_SIZE, &sent);
+    curl_easy_getinfo(x->easy, CURLINFO_OS_ERRNO, &number);
+    if (connects > 0 && tlswords_refused(x->fault_text)) {
+      fault = FAULT_TLS;
+    } else if (connects > 0 && ((code == CURLE_SEND_ERROR && sent == 0) || (code == CURLE_RECV_ERROR &&
+                                (number == ECONNRESET || number == EPIPE) && x->request.repeatable))) {
+      x->fault_advice = tlswords_closed(x->fault_text, sizeof x->fault_text, has_cert);
+      return FAULT_TLS;
+    }
+  }
+  if (fault == FAULT_TLS) x->fault_advice = tlswords(x->fault_text, sizeof x->fault_text, has_cert);
+  return fault;
+}
+
 void transfer_collect(struct transport *t) {
   CURLMsg *message;
   int left;
@@ -293,6 +320,7 @@ void transfer_collect(struct transport *t) {
     CURLcode code = message->data.result;
     char *private = NULL;
     struct transfer *x;
+    enum transfer_fault fault;
     curl_easy_getinfo(easy, CURLINFO_PRIVATE, &private);
     x = (struct transfer *)(void *)private;
     if (code == CURLE_OK && x->duplex) {
@@ -314,7 +342,9 @@ void transfer_collect(struct transport *t) {
     if (code != CURLE_OK && x->fault_text[0] == '\0') {
       snprintf(x->fault_text, sizeof x->fault_text, "%s", curl_easy_strerror(code));
     }
-    transfer_finish(x, fault_of(easy, code));
+    fault = fault_of(easy, code);
+    if (x->transport->tls && code != CURLE_OK) fault = tls_fault(x, code, fault);
+    transfer_finish(x, fault);
   }
 }
 

@@ -34,7 +34,7 @@ enum transfer_fault {
   FAULT_REFUSED,     /* nobody listens */
   FAULT_PERMISSION,  /* the socket's file may not be used */
   FAULT_UNREACHABLE, /* no such host, no route, connect timeout, … */
-  FAULT_TLS,
+  FAULT_TLS,         /* fault_advice says what to do, or is NULL */
   FAULT_SSH,         /* ssh made no connection to the Engine; fault_text is what it said, fault_advice what to do */
   FAULT_CUT,         /* the connection ended before the reply did */
   FAULT_PROTOCOL,    /* not HTTP, or malformed */
@@ -75,7 +75,7 @@ struct transfer {
   enum transfer_fault fault;
   const char *fault_limit;    /* FAULT_TOO_LARGE: "LIMIT_REPLY", … */
   char fault_text[256];       /* libcurl's words, or ssh's */
-  const char *fault_advice;   /* FAULT_SSH */
+  const char *fault_advice;   /* FAULT_SSH, FAULT_TLS */
   enum ssh_complaint ssh;     /* what it says in fault_text about the connection's end */
   int long_taken;             /* counted in the transport's `taken` */
   /* for the trace */

@@ -2,10 +2,11 @@
 **
 ** Every argument is copied to a block of exactly its size first, so that the address sanitizer sees a read of one byte
 ** too many. Built as spec/support/pureprobe.so from this file and ref auth endpoint frames httphead
-** jsonseq json buf sshwords. */
+** jsonseq json buf sshwords tlswords. */
 
 #include <lauxlib.h>
 #include <lua.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,6 +19,7 @@
 #include "../../src/jsonseq.h"
 #include "../../src/ref.h"
 #include "../../src/sshwords.h"
+#include "../../src/tlswords.h"
 
 #define HELD "docker_watcher.pureprobe.held"
 
@@ -198,6 +200,23 @@ static int fn_sshwords(lua_State *L) {
   lua_pushstring(L, h->data);
   lua_pushstring(L, sshwords_next(bytes, length, status));
   lua_pushboolean(L, sshwords_unreached(bytes, length, status));
+  return 3;
+}
+
+/* tlswords(text, size, has_cert) → text, advice | nil, refused; the text of tlswords_closed where none is given */
+static int fn_tlswords(lua_State *L) {
+  const char *text = luaL_optstring(L, 1, NULL), *advice;
+  size_t size = (size_t)luaL_checkinteger(L, 2);
+  struct held *h = hold(L);
+  h->data = malloc(size ? size : 1);
+  if (!h->data) return luaL_error(L, "out of memory");
+  snprintf(h->data, size, "%s", text ? text : "");
+  lua_pushnil(L);
+  if (text) advice = tlswords(h->data, size, lua_toboolean(L, 3));
+  else advice = tlswords_closed(h->data, size, lua_toboolean(L, 3));
+  lua_pushstring(L, h->data);
+  lua_pushstring(L, advice);
+  lua_pushboolean(L, text && tlswords_refused(text));
   return 3;
 }
 
@@ -447,6 +466,7 @@ static const luaL_Reg functions[] = {
   {"auth_encode", fn_auth_encode}, {"auth_server", fn_auth_server}, {"endpoint_parse", fn_endpoint_parse},
   {"frames", fn_frames}, {"httphead", fn_httphead}, {"httpbody", fn_httpbody}, {"jsonseq", fn_jsonseq},
   {"sshwords", fn_sshwords},
+  {"tlswords", fn_tlswords},
   {"buf_percent", fn_buf_percent}, {"buf", fn_buf}, {NULL, NULL},
 };
 
