@@ -61,7 +61,7 @@ static int read_k(lua_State *L, int status, lua_KContext ctx) {
     struct call *k = s->call;
     uint64_t received;
     int n;
-    if (!k) return luaL_error(L, "the stream was closed while it was read");
+    if (!k) return lx_fail(L, KIND_CANCELLED, NULL, "the stream was closed while it was read");
     if (k->upload == UPLOAD_ASKING) {
       n = call_upload_take(L, k, status);
       if (n != CALL_AGAIN) {
@@ -148,7 +148,7 @@ static int meth_header(lua_State *L) {
   return 1;
 }
 
-static int meth_close(lua_State *L) {
+static int stream_gc(lua_State *L) {
   struct stream *s = luaL_checkudata(L, 1, STREAM_T);
   if (s->call && s->call->traced) {
     lua_settop(L, 1);
@@ -159,6 +159,14 @@ static int meth_close(lua_State *L) {
   }
   stream_free(s);
   return 0;
+}
+
+/* Tasks that read or write it are told. (The collector never meets such a task: its stack has the stream.) */
+static int meth_close(lua_State *L) {
+  struct stream *s = luaL_checkudata(L, 1, STREAM_T);
+  if (s->call) wait_wake(s->call->wait, WAIT_CANCELLED);
+  if (s->writer) wait_wake(s->writer, WAIT_CANCELLED);
+  return stream_gc(L);
 }
 
 static int meth_tostring(lua_State *L) {
@@ -199,7 +207,7 @@ void stream_open(lua_State *L) {
     {"close", meth_close}, {NULL, NULL}
   };
   static const luaL_Reg meta[] = {
-    {"__call", meth_each}, {"__gc", meth_close}, {"__close", meth_close}, {"__tostring", meth_tostring}, {NULL, NULL}
+    {"__call", meth_each}, {"__gc", stream_gc}, {"__close", meth_close}, {"__tostring", meth_tostring}, {NULL, NULL}
   };
   if (luaL_newmetatable(L, STREAM_T)) {
     luaL_setfuncs(L, meta, 0);

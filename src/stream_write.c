@@ -56,7 +56,7 @@ static int write_k(lua_State *L, int status, lua_KContext ctx) {
   (void)ctx;
   for (;;) {
     struct call *k = s->call;
-    if (!k) return luaL_error(L, "the stream was closed while it was written");
+    if (!k) return lx_fail(L, KIND_CANCELLED, NULL, "the stream was closed while it was written");
     if (!k->transfer->sends) {
       end_wait(s);
       if (k->transfer->fault) return call_fail_fault(L, k);

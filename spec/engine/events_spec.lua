@@ -81,7 +81,7 @@ describe("events", function()
         .. '"time":1700000000,"timeNano":17000000000000000%02d}\n'):format(n, n)
     end
     local stream_of = function(body, cut)
-      return { type = "application/json", chunked = true, body = body, cut = cut }
+      return { type = "application/json", framing = "chunked", body = body, cut = cut }
     end
     local server <close> = scripted.start {
       routes = {
@@ -95,6 +95,24 @@ describe("events", function()
     assert.equal("v1", assert(stream:read()).id)
     assert.equal("v2", assert(stream:read()).id)
     assert.matches("since=1699999999%.000000001", server:requests()[3].path)
+  end)
+
+  it("asked for from a time on are so again where the first connection brought none", function()
+    local server <close> = scripted.start {
+      routes = {
+        { path = "/_ping", reply = { headers = { ["Api-Version"] = "1.41" }, body = "OK" } },
+        { prefix = "/v1.41/events", replies = {
+          { type = "application/json", framing = "chunked", body = "" },
+          { type = "application/json", framing = "chunked", body = '{"Type":"volume","Action":"create",'
+            .. '"Actor":{"ID":"v"},"time":1700000001,"timeNano":1700000001000000000}\n' },
+        } },
+      },
+    }
+    local client <close> = assert(docker.connect { host = server.host })
+    local stream <close> = assert(client:events { since = 1700000000, timeout = 20 })
+    assert.equal("gap", assert(stream:read()).type)
+    assert.equal("v", assert(stream:read()).id)
+    assert.matches("since=1700000000%.000000000", server:requests()[3].path)
   end)
 
   it("end as interrupted with reconnect = false", function()

@@ -160,6 +160,20 @@ describe("a stream of items", function()
     server:wait_closed(1)
   end)
 
+  it("closed by another task is cancelled for the one that reads", function()
+    local client = serve { framing = "chunked", body = { "{}\n", { wait = true } } }
+    local item, err
+    loop.run(function()
+      local stream = assert(client:call("SystemEvents"))
+      assert(stream:read())
+      local reader = loop.spawn(function() return stream:read() end)
+      loop.sleep(0) -- the reader's turn
+      stream:close()
+      item, err = reader:join()
+    end)
+    fails("cancelled", item, err)
+  end)
+
   it("has its reply's headers", function()
     local stream = events { headers = { ["X-Thing"] = " some value " }, body = "" }
     assert.equal("some value", stream:header("x-thing"))

@@ -120,7 +120,7 @@ local function reconnect(self, cause)
       if not ok then return nil, ended end
     end
     self.backoff = math.min(2 * (self.backoff or BACKOFF.first / 2), BACKOFF.longest)
-    local since = self.newest and self.newest - OVERLAP
+    local since = self.newest and self.newest - OVERLAP or self.since
     local connection, err = open(self, since, self.until_)
     if connection then
       local continuous, failure
@@ -211,14 +211,15 @@ function events.events(client, options)
     filters[name] = type(value) == "string" and { value } or value
   end
   local self = setmetatable({
-    client = client, filters = filters, until_ = options.until_ and nanoseconds(options.until_),
+    client = client, filters = filters, since = options.since and nanoseconds(options.since),
+    until_ = options.until_ and nanoseconds(options.until_),
     ctx = core.context { timeout = options.timeout, parent = options.ctx }, reconnects = options.reconnect ~= false,
     idle_timeout = options.idle_timeout, first_byte_timeout = options.first_byte_timeout,
     keys = {}, ring = {}, next_key = 1,
     backoff = nil, -- seconds before the next attempt to reconnect; nil: the connection has brought something
   }, meta)
   local err
-  self.stream, err = open(self, options.since and nanoseconds(options.since), self.until_)
+  self.stream, err = open(self, self.since, self.until_)
   if not self.stream then return nil, err end
   return self, nil, nil, self
 end
