@@ -201,7 +201,8 @@ describe("a body from a function", function()
   end)
 
   it("idle_timeout: an Engine that reads no more", function()
-    local _, server = start { connections = { { raw = { { read = 200 }, { wait_for = "never" } } } } } -- wait would read
+    local silent = { raw = { { read = 200 }, { wait_for = "never" } } } -- wait would read
+    local _, server = start { connections = { silent } }
     local client <close> = assert(docker.connect { host = server.host, api_version = "1.41" })
     local ok, err = put(client, source(1000, 65536), { idle_timeout = 0.2 })
     assert.is_nil(ok)
