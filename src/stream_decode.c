@@ -3,7 +3,7 @@
 ** Chunks are put together in the transfer's own buffer, where they have arrived: payloads move down over the headers
 ** of their frames, and one Lua string is made of them. So a busy log costs few Lua values and one copy: a chunk is
 ** what was there, at most LIMIT_CHUNK bytes, all of it stdout or all of it stderr. What is spent stays at the front
-** until it is half of the buffer, so that moving the rest costs little in all.
+** until next to nothing is left behind it: moving the rest then costs next to nothing in all.
 **
 ** JSON values are found by jsonseq.c and judged by json.c; each is a table, and one that is cut, or is longer than
 ** LIMIT_JSON_ITEM, is a failure and never a shorter stream. */
@@ -32,7 +32,7 @@ void decoder_free(struct decoder *d) {
 /* Spent bytes go; the transfer goes on if it was waiting for room, or if what is left is no use alone. */
 static void give_back(struct call *k, struct decoder *d, int useless) {
   struct buf *body = &k->transfer->body;
-  if (useless || d->at >= body->length - d->at) {
+  if (useless || d->at / 8 >= body->length - d->at) {
     buf_consume(body, d->at);
     d->at = 0;
   }

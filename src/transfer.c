@@ -486,6 +486,10 @@ void transfer_start(struct transfer *x, const struct transfer_request *request, 
     transfer_finish(x, FAULT_MEMORY);
     return;
   }
+  if (x->last_stream != request->stream) {
+    curl_easy_setopt(x->easy, CURLOPT_BUFFERSIZE, (long)(request->stream ? STREAM_RECEIVE_BUFFER : RECEIVE_BUFFER));
+    x->last_stream = request->stream;
+  }
   if (set_method(x, request) != 0 || set_headers(x, request) != 0 ||
       curl_multi_add_handle(t->multi, x->easy) != CURLM_OK) {
     transfer_finish(x, FAULT_MEMORY);

@@ -92,7 +92,7 @@ struct transfer {
   struct duplex *duplex;      /* upload, upgrade: the connection of its own */
   size_t high;                /* stream: pause above this many unread bytes */
   struct buf url, last_url;
-  int last_method, last_posts; /* what the easy handle is set to… */
+  int last_method, last_posts, last_stream; /* what the easy handle is set to… */
   const void *last_lines;      /* …and its header list, if a shared one */
   int engine_error;           /* status >= 300: the body is an error's */
   struct transfer *next, **link; /* the transport's list */

@@ -19,6 +19,7 @@
 #include "transport.h"
 
 #define RECEIVE_BUFFER 32768 /* libcurl's, made anew for each request: from 64 KiB on, freeing it costs a heap consolidation */
+#define STREAM_RECEIVE_BUFFER 102400 /* … for a stream, where that is little and system calls are much */
 
 /* A socket that libcurl uses. */
 struct watch {
