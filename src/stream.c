@@ -101,10 +101,21 @@ static int read_k(lua_State *L, int status, lua_KContext ctx) {
   }
 }
 
+/* A chunk that is there already, at the cost of its string: those of a log that changes between stdout and stderr are
+** many. */
+static int read_quick(lua_State *L, struct stream *s) {
+  struct call *k = s->call;
+  if (s->state != STREAM_OPEN || k->wait->task || k->upload == UPLOAD_OPEN || k->upload == UPLOAD_ASKING) return 0;
+  return decoder_quick(L, k, &s->decoder);
+}
+
 /* stream:read() -> item | nil (end) | nil, err. An item is a chunk and "stdout"|"stderr", a table, or bytes. */
 static int meth_read(lua_State *L) {
   struct stream *s = stream_check(L);
+  int n;
   lua_settop(L, 1);
+  n = read_quick(L, s);
+  if (n > 0) return n;
   switch (s->state) {
     case STREAM_ENDED: lua_pushnil(L); return 1;
     case STREAM_FAILED: return call_fail(L, s->call, KIND_STREAM, "the stream has failed already");
@@ -129,6 +140,8 @@ static int each_k(lua_State *L, int status, lua_KContext ctx) {
 }
 
 static int meth_each(lua_State *L) {
+  int n = read_quick(L, stream_check(L));
+  if (n > 0) return n;
   lua_settop(L, 1);
   lua_pushcfunction(L, meth_read);
   lua_pushvalue(L, 1);

@@ -61,12 +61,12 @@ static int fail_frames(lua_State *L, struct call *k, const struct frames *f) {
   return DECODER_FAILED;
 }
 
-static int next_chunk(lua_State *L, struct call *k, struct decoder *d) {
+int decoder_quick(lua_State *L, struct call *k, struct decoder *d) {
   struct buf *body = &k->transfer->body;
   size_t left = body->length - d->at;
+  if (d->kind == STREAM_ITEMS || d->kind == STREAM_PROGRESS) return 0;
   if (d->ready) return push_chunk(L, k, d); /* the last time, Lua had no memory for it */
-  if (d->frames.state == FRAMES_FAILED) return fail_frames(L, k, &d->frames);
-  if (left == 0) return 0;
+  if (left == 0 || d->frames.state == FRAMES_FAILED) return 0;
   d->chunk = d->at;
   if (d->kind == STREAM_FRAMES) {
     char *bytes = body->data + d->at;
@@ -76,8 +76,13 @@ static int next_chunk(lua_State *L, struct call *k, struct decoder *d) {
     d->ready = left < LIMIT_CHUNK ? left : LIMIT_CHUNK;
     d->at += d->ready;
   }
-  if (d->ready) return push_chunk(L, k, d);
-  give_back(k, d, 1);
+  return d->ready ? push_chunk(L, k, d) : 0;
+}
+
+static int next_chunk(lua_State *L, struct call *k, struct decoder *d) {
+  int n = decoder_quick(L, k, d);
+  if (n > 0) return n;
+  if (d->at > 0) give_back(k, d, 1);
   return d->frames.state == FRAMES_FAILED ? fail_frames(L, k, &d->frames) : 0;
 }
 

@@ -34,6 +34,9 @@ void decoder_free(struct decoder *d);
 /* Pushes the next item of what has come: answers how many values it is, 0 where more bytes are wanted, or
 ** DECODER_FAILED. May raise for want of memory; nothing is lost then. */
 int decoder_next(lua_State *L, struct call *k, struct decoder *d);
+/* The same for a chunk that is there already, and nothing else: needs no more of the stack than its values, and never
+** fails. */
+int decoder_quick(lua_State *L, struct call *k, struct decoder *d);
 /* The reply is complete and decoder_next wants more: pushes a last item or nil (1), or DECODER_FAILED. */
 int decoder_finish(lua_State *L, struct call *k, struct decoder *d);
 

@@ -510,7 +510,7 @@ void transfer_abort(struct transfer *x) {
 
 /* Not for less room than what libcurl has read already may need: it would be paused at once again, and copy that. */
 static void go_on(struct transfer *x) {
-  if (!x->paused || !x->active || x->body.length + RECEIVE_BUFFER > x->high) return;
+  if (!x->paused || !x->active || x->body.length + STREAM_RECEIVE_BUFFER > x->high) return;
   x->paused = 0;
   if (x->duplex) {
     duplex_resume(x);
