@@ -7,14 +7,15 @@
 **   floor HOST pull N IMAGE TAG      POST /images/create, the progress read to its end; the image is removed after each
 **   floor HOST pullonly N IMAGE TAG  the same without the removal, for a server of saved answers
 **   floor HOST logs N ID             GET /containers/ID/logs, read to its end
+**   floor HOST save N IMAGE          GET /images/IMAGE/get, read to its end
 **
 ** HOST is unix:///path or tcp://host:port. One handle is made once and set up once; replies are counted and thrown
 ** away, nothing is parsed or kept, so whatever does useful work must cost more than this. One call is made before
 ** the clock starts: connecting and libcurl's start-up are not counted. Removing an image is not counted either.
 **
 ** Prints words: microseconds of CPU (user and system) per call, the process's peak memory in KiB, the bytes that one
-** reply's body had on average, and of `logs` the microseconds of wall time per call. Exit status 1 and a sentence where a request fails or is refused. It uses
-** nothing of docker-watcher. */
+** reply's body had on average, and of streams the microseconds of wall time per call. Exit status 1 and a sentence
+** where a request fails or is refused. It uses nothing of docker-watcher. */
 
 #include <curl/curl.h>
 #include <stdarg.h>
@@ -144,7 +145,7 @@ static void work_repeat(const struct target *t, const char *method, const char *
   curl_easy_cleanup(h);
 }
 
-static void work_logs(const struct target *t, const char *path, long calls) {
+static void work_stream(const struct target *t, const char *path, long calls) {
   CURL *h = handle_new(t, "HEAD", "/_ping"); /* connects */
   double cpu, wall;
   perform(h);
@@ -227,7 +228,7 @@ static void work_multi(const struct target *t, const char *path, long calls) {
 int main(int argc, char **argv) {
   struct target t;
   char path[512];
-  if (argc < 4) fail("usage: floor HOST ping|inspect|inspect16|list|pull|pullonly|logs N [ARGUMENT…]");
+  if (argc < 4) fail("usage: floor HOST ping|inspect|inspect16|list|pull|pullonly|logs|save N [ARGUMENT…]");
   const char *work = argv[2];
   long calls = strtol(argv[3], NULL, 10);
   const char *first = argc > 4 ? argv[4] : NULL, *second = argc > 5 ? argv[5] : NULL;
@@ -249,7 +250,11 @@ int main(int argc, char **argv) {
   } else if (strcmp(work, "logs") == 0) {
     if (!first) fail("logs: whose id?");
     snprintf(path, sizeof path, "/" API "/containers/%s/logs?stdout=1&stderr=1", first);
-    work_logs(&t, path, calls);
+    work_stream(&t, path, calls);
+  } else if (strcmp(work, "save") == 0) {
+    if (!first) fail("save: which image?");
+    snprintf(path, sizeof path, "/" API "/images/%s/get", first);
+    work_stream(&t, path, calls);
   } else if (strcmp(work, "pull") == 0 || strcmp(work, "pullonly") == 0) {
     if (!first || !second) fail("%s: which image and tag?", work);
     work_pull(&t, first, second, calls, strcmp(work, "pull") == 0);

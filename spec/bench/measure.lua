@@ -6,6 +6,9 @@ needs and calls it.
   container=ID    of the Engine, to be inspected           image=REF tag=TAG   an image of 20 layers to be pulled
   list=FILE rows=N  the Engine's own list, saved (N rows; optional)
   logger=ID         of the Engine: has written 200,000 lines
+  large=IMAGE small=IMAGE   of the Engine: hold a file of 200 MB, and of 20 MB
+  largebox=ID smallbox=ID   the containers that they were made from, with the file /file
+  files=DIR         folders of such files, and the images saved (for the rows of memory)
   rounds=N        of all rows (default 5)                  instructions=no    leaves valgrind out
   only=TEXT       only rows whose name holds TEXT          markdown=yes       a table for the README
 
@@ -83,6 +86,11 @@ end
 local function ours(host, work, ...)
   local rest = { ... }
   return function(calls) return { "lua5.4", here .. "/ours.lua", host, work, calls, table.unpack(rest) } end
+end
+
+local function streams(host, work, ...)
+  local rest = { ... }
+  return function(calls) return { "lua5.4", here .. "/streams.lua", host, work, calls, table.unpack(rest) } end
 end
 
 local function decode(path)
@@ -242,6 +250,67 @@ local function add_rows()
   end
 end
 
+local runs = {}
+
+--- A run that serves several rows. One is enough for those of memory, which hardly differs.
+local function once(program, calls, row)
+  local words = program(calls)
+  local key = table.concat(words, " ")
+  if not runs[key] then
+    local out, err = numbers(words)
+    runs[key] = out or { failed = err }
+  end
+  if runs[key].failed then row.missing = row.missing or runs[key].failed end
+  return runs[key]
+end
+
+--- Peak memory of the long run, or how much it has above the short one's.
+local function peak_round(row, nth)
+  if nth > 1 then return end
+  local short = row.program_short and once(row.program_short, 1, row) or { 0, 0 }
+  local long = once(row.program, 1, row)
+  add(row, 0, short[2] and long[2] and math.max(0, long[2] - short[2]))
+end
+
+--- Word `word` of a program without a floor; one run serves the rows for CPU and for wall time.
+local function plain_round(row, nth)
+  runs[nth] = runs[nth] or numbers(row.program(row.calls))
+  if not runs[nth] then row.missing = row.missing or "it failed" end
+  add(row, 0, runs[nth] and runs[nth][row.word] * row.calls)
+  if runs[nth] and runs[nth][3] ~= row.calls then row.missing = "not all of them ended well" end
+end
+
+local function add_stream_rows()
+  local engine, id = config.engine, config.container
+  add_row { name = "logs, saved frames, one Lua string a line, nginx", base = floor(config.saved, "logs", id),
+    program = streams(config.saved, "lines", id), calls = 10, items = 40000, aim = 12, counted = { 2, 6 } }
+  add_row { name = "save_image, 200 MB to nowhere, Engine", base = floor(engine, "save", config.large),
+    program = streams(engine, "save", config.large), calls = 1, aim = 1.3 }
+  local exec = streams(engine, "exec", id)
+  add_row { name = "100 exec of true in one loop, Engine", round = plain_round, program = exec, word = 1, calls = 100 }
+  add_row { name = "100 exec of true in one loop, wall, Engine", round = plain_round, program = exec, word = 4,
+    calls = 100 }
+  local files = config.files
+  for _, one in ipairs {
+    { "logs, 20 MB", "2 MB", "peak_logs", { config.logger, "20000" }, { config.logger, "200000" } },
+    { "save_image, 200 MB", "20 MB", "peak_save", { config.small }, { config.large } },
+    { "load_image, 200 MB", "20 MB", "peak_load", { files .. "/small.tar" }, { files .. "/large.tar" } },
+    { "copy_in, 200 MB", "20 MB", "peak_copy_in", { files .. "/small/file", config.smallbox },
+      { files .. "/large/file", config.smallbox } },
+    { "copy_out, 200 MB", "20 MB", "peak_copy_out", { "/file", config.smallbox }, { "/file", config.largebox } },
+    { "build context, 200 MB", "20 MB", "peak_build", { files .. "/small" }, { files .. "/large" } },
+  } do
+    local what, small, work, short, long = table.unpack(one)
+    local program = streams(engine, work, table.unpack(long))
+    add_row { name = what .. ": memory above that for " .. small, round = peak_round, program = program,
+      program_short = streams(engine, work, table.unpack(short)), limit = 2048, show = mebibytes, text = "≤ 2 MB" }
+    if work == "peak_save" or work == "peak_load" then
+      add_row { name = what .. ": peak memory", round = peak_round, program = program, limit = 20 * 1024,
+        show = mebibytes, text = "≤ 20 MB" }
+    end
+  end
+end
+
 --- Instructions per call of a program.
 local function counted(program, short, long)
   local a, err = instructions(program(short))
@@ -334,6 +403,7 @@ end
 
 local function main()
   add_rows()
+  add_stream_rows()
   local missing = find_ours()
   for _, row in ipairs(rows) do row.missing = missing end
   for nth = 1, rounds do
